@@ -1,0 +1,1 @@
+"""stepcredit: which step of an LLM agent's run earned the outcome."""

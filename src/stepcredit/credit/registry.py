@@ -1,0 +1,151 @@
+"""Find a credit method by name. A file in `methods/` is a method; entry points of group `stepcredit.credit` add more."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module, util
+from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any, Literal
+
+from stepcredit.credit import methods as _folder
+from stepcredit.credit.card import Card, Preset
+from stepcredit.errors import StepCreditError, UnknownName
+
+
+@dataclass(frozen=True)
+class Method:
+    """A credit method as the house sees it: function, card, the columns it needs and the options it takes.
+
+    name: as asked for ("gigpo", "gigpo@verl-agent", "rloo"). base: the method whose formula it is.
+    """
+
+    name: str
+    base: str
+    function: Callable[..., Any]
+    card: Card
+    presets: Mapping[str, Preset]
+    preset: Preset | None = None
+
+    @property
+    def kind(self) -> Literal["method", "preset"]:
+        return "method" if self.preset is None else "preset"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns without which it cannot run."""
+        return tuple(n for n, p in _columns(self.function).items() if p.default is p.empty)
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Columns that it takes where they are there."""
+        return tuple(n for n, p in _columns(self.function).items() if p.default is not p.empty)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options and their defaults, the preset's applied."""
+        given = dict(self.preset.options) if self.preset else {}
+        return {
+            n: given.get(n, p.default)
+            for n, p in inspect.signature(self.function).parameters.items()
+            if p.kind is p.KEYWORD_ONLY
+        }
+
+    @property
+    def waives(self) -> dict[str, str]:
+        return {**self.card.waives, **(self.preset.waives if self.preset else {})}
+
+    def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to call with.
+
+        Raises:
+            UnknownName: no such option.
+        """
+        known = self.options
+        for name in given:
+            if name not in known:
+                raise UnknownName(f"option of {self.name}", name, known)
+        return {**(self.preset.options if self.preset else {}), **given}
+
+
+def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {n: p for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY and n not in ("layout", "tree")}
+
+
+def _files() -> list[str]:
+    return sorted(m.name for m in iter_modules(_folder.__path__) if not m.name.startswith("_"))
+
+
+@cache
+def _systems() -> dict[str, str]:
+    """Presets that are published systems: their own name -> `base@preset`."""
+    out = {}
+    for base in _files():
+        for label, preset in getattr(import_module(f"{_folder.__name__}.{base}"), "PRESETS", {}).items():
+            if preset.system:
+                out[preset.system] = f"{base}@{label}"
+    return out
+
+
+def names(*, presets: bool = False) -> list[str]:
+    """Every method and every preset that is a system of its own; with `presets` every `method@preset` too."""
+    out = {*_files(), *_systems(), *(e.name for e in entry_points(group="stepcredit.credit"))}
+    if presets:
+        out |= {f"{m.base}@{label}" for n in list(out) if (m := get(n)).kind == "method" for label in m.presets}
+    return sorted(out)
+
+
+def get(name: str) -> Method:
+    """The method of this name: "gigpo", "gigpo@verl-agent", "rloo", "my_method.py", "my_method.py@preset".
+
+    Raises:
+        UnknownName: no such method or preset.
+    """
+    base, _, label = name.partition("@")
+    if not label and base in _systems():
+        base, _, label = _systems()[base].partition("@")
+    module, function_name = _module(base)
+    method = _checked(name, base, module, function_name)
+    if not label:
+        return method
+    if label not in method.presets:
+        raise UnknownName(f"preset of {base}", label, method.presets)
+    return Method(name, base, method.function, method.card, method.presets, method.presets[label])
+
+
+def _module(base: str) -> tuple[ModuleType, str]:
+    if base in _files():
+        return import_module(f"{_folder.__name__}.{base}"), base
+    for entry in entry_points(group="stepcredit.credit", name=base):
+        function = entry.load()
+        return import_module(function.__module__), function.__name__
+    path = Path(base)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise StepCreditError(f"no file {base!r} to load a credit method from")
+        spec = util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise StepCreditError(f"{base!r} is not a Python module")
+        module = util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module, path.stem
+    raise UnknownName("credit method", base, names())
+
+
+def _checked(name: str, base: str, module: ModuleType, function_name: str) -> Method:
+    function, card = getattr(module, function_name, None), getattr(module, "CARD", None)
+    if not callable(function) or not isinstance(card, Card):
+        raise StepCreditError(
+            f"{module.__name__} is no credit method: it must define CARD (a stepcredit.credit.Card) and a function "
+            f"{function_name!r} whose positional parameters are columns"
+        )
+    return Method(name, base, function, card, getattr(module, "PRESETS", {}))
+
+
+def bound(method: Method, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """The method's function with its options filled in."""
+    return partial(method.function, **method.check_options(options))

@@ -1,0 +1,270 @@
+"""Run a method on a batch: fill its columns by name, say what had to be derived, check what comes back."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stepcredit.credit.card import Result
+from stepcredit.credit.registry import Method, get
+from stepcredit.data.batch import Batch, missing
+from stepcredit.data.flat import from_columns
+from stepcredit.data.layout import Floats, Tree
+from stepcredit.errors import LayoutError, MissingColumn, StepCreditError
+from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens
+
+RewardFrom = Literal["reward", "outcome", "sum"]
+
+
+@dataclass(frozen=True, eq=False)
+class Credit:
+    """What a method says of every step of a batch.
+
+    Args:
+        method: the name it was asked for by. options: all options it ran with.
+        values: [S], or [K] for a method that works per token. NaN = not judged.
+        extras: further outputs of the method (sd, clip_scale, train_mask, loss_weight), on the same axis.
+        batch: what it was computed on. notes: what was derived or assumed, in words.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    values: Floats
+    batch: Batch
+    per: Literal["step", "segment", "token"] = "step"
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> Floats:
+        """[S] credit per step; the mean over the step's tokens for a method that works per token."""
+        return step_mean(self.batch.layout, self.values) if self.per == "token" else self.values
+
+    @property
+    def tokens(self) -> Floats:
+        """[K] credit per sampled token: every token has its step's number, unless the method works per token."""
+        return self.values if self.per == "token" else to_tokens(self.batch.layout, self.values)
+
+    def extra_tokens(self, name: str) -> NDArray[Any]:
+        """[K] one of the extra outputs, spread to tokens."""
+        values = self.extras[name]
+        return values if self.per == "token" else to_tokens(self.batch.layout, values.astype(float))
+
+    def advantages(self) -> list[list[float | None]]:
+        """Credit per sampled token, `advantages[row][k]`, None = not judged: what trainers take.
+
+        Rows are those of the trainer's tensors (`token_row`), else the rollouts. A batch without tokens counts each
+        step as one token.
+        """
+        lay = self.batch.layout
+        if "token_row" in self.batch:
+            row = self.batch["token_row"]
+            rows = int(row.max()) + 1 if row.size else 0
+            order = np.argsort(row, kind="stable")
+        elif lay.is_tree:
+            order, row, rows = self._token_paths()
+        else:
+            row, rows = lay.rollout[lay.tokens] if lay.S else np.zeros(0, np.int64), lay.R
+            order = np.arange(row.size)
+        flat = [None if v != v else v for v in self.tokens[order].tolist()]
+        ends = np.cumsum(np.bincount(row, minlength=rows)).tolist()
+        return [flat[a:b] for a, b in pairwise([0, *ends])]
+
+    def _token_paths(self) -> tuple[NDArray[Any], NDArray[Any], int]:
+        """Tokens in path order: a shared step's tokens stand in every rollout that passes it."""
+        lay = self.batch.layout
+        order = np.argsort(lay.tokens, kind="stable")
+        start = np.concatenate(([0], np.cumsum(lay.step_tokens)))
+        n = lay.step_tokens[lay.paths.rows]
+        first = np.repeat(start[lay.paths.rows], n)
+        inside = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+        return order[first + inside], np.repeat(lay.paths.rollout, n), lay.R
+
+    def by_rollout(self) -> list[list[float | None]]:
+        """Credit per step of each rollout, in order; None = not judged."""
+        lay = self.batch.layout
+        flat = [None if v != v else v for v in lay.along(self.steps).tolist()]
+        start = lay.paths.start.tolist()
+        return [flat[a:b] for a, b in pairwise(start)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        judged = int(np.sum(~np.isnan(self.values)))
+        return f"Credit({self.method!r}, {judged} of {self.values.size} {self.per}s judged)"
+
+
+def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **options: Any) -> Credit:
+    """Credit of every step of a batch by a method.
+
+    Args:
+        method: a name of `stepcredit methods`, with or without a preset: "gigpo", "gigpo@verl-agent".
+        reward: which number a method that asks for rewards gets where a batch holds both step rewards and outcomes:
+            "reward", "outcome" (on the last step) or "sum" (both). Needed only where the two disagree.
+        options: the method's own, gamma=0.95 and the like.
+
+    Raises:
+        UnknownName: no such method, preset or option. MissingColumn: a column it needs is not there; the text names
+            what makes it. StepCreditError: rewards and outcomes disagree and `reward` does not say which.
+    """
+    found = get(method)
+    bound = found.check_options(options)
+    notes: list[str] = []
+    arguments = fill(found, batch, reward, notes)
+    if found.card.per == "token" and batch.layout.token_step is None:
+        notes.append("the batch holds no tokens: each step counts as one")
+    with np.errstate(invalid="ignore"):
+        out = found.function(*arguments, **bound)
+    result = out if isinstance(out, Result) else Result(out)
+    size = batch.layout.K if found.card.per == "token" else batch.layout.S
+    for name, values in {"credit": result.credit, **result.extras()}.items():
+        if np.shape(values) != (size,):
+            raise LayoutError(f"{method} returned {name} of shape {np.shape(values)}; expected ({size},)")
+    return Credit(
+        method,
+        {**found.options, **options},
+        np.asarray(result.credit, float),
+        batch,
+        found.card.per,
+        result.extras(),
+        (*batch.notes, *notes),
+    )
+
+
+def applicable(method: Method, batch: Batch) -> str | None:
+    """None if the batch holds what the method needs, else the reason why not."""
+    try:
+        fill(method, batch, "outcome" if "outcome" in batch else "reward", [])
+    except MissingColumn as error:
+        return error.message
+    return None
+
+
+def fill(method: Method, batch: Batch, reward: RewardFrom | None, notes: list[str]) -> list[Any]:
+    """The positional arguments of a method, from the batch's columns; what is derived is added to `notes`."""
+    arguments: list[Any] = []
+    for name, parameter in inspect.signature(method.function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            continue
+        if name == "layout":
+            arguments.append(batch.layout)
+        elif name == "tree":
+            arguments.append(Tree.of(batch.layout))
+        elif name in _DERIVED:
+            arguments.append(_DERIVED[name](batch, reward, notes, method.name))
+        elif name in batch:
+            arguments.append(batch[name])
+        elif parameter.default is not parameter.empty:
+            arguments.append(parameter.default)
+        else:
+            raise missing(name, batch, method.name)
+    return arguments
+
+
+def _reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
+    lay = batch.layout
+    if "reward" not in batch and "outcome" not in batch:
+        raise missing("reward", batch, who)
+    if "reward" not in batch or choice == "outcome":
+        if "outcome" not in batch:
+            raise missing("outcome", batch, who)
+        notes.append("reward: the outcome on each rollout's last step")
+        return at_last(lay, batch["outcome"])
+    given: Floats = batch["reward"]
+    if choice == "sum":
+        if "outcome" not in batch:
+            raise missing("outcome", batch, who)
+        notes.append("reward: step rewards plus the outcome on each rollout's last step")
+        return given + at_last(lay, batch["outcome"])
+    if choice is None and "outcome" in batch:
+        total, some = lay.total(given), lay.steps > 0
+        apart = some & ~np.isclose(total, batch["outcome"], rtol=1e-6, atol=1e-9, equal_nan=True)
+        if apart.any():
+            r = int(np.flatnonzero(apart)[0])
+            raise StepCreditError(
+                f"{who} asks for rewards, and the batch holds step rewards and outcomes that disagree for "
+                f"{int(apart.sum())} of {lay.R} rollouts: rollout {batch.rollout_name(r)!r} has rewards that sum to "
+                f"{total[r]:g} and outcome {batch['outcome'][r]:g}",
+                hint="say which: reward='reward', 'outcome' or 'sum' (--reward on the command line)",
+            )
+    return given
+
+
+def _outcome(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
+    if "outcome" in batch:
+        known: Floats = batch["outcome"]
+        return known
+    if "reward" not in batch:
+        raise missing("outcome", batch, who)
+    notes.append("outcome: the sum of each rollout's step rewards")
+    return batch.layout.total(batch["reward"])
+
+
+def _token_reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
+    if "token_reward" in batch:
+        known: Floats = batch["token_reward"]
+        return known
+    reward = _reward(batch, choice, notes, who)
+    notes.append("token_reward: each step's reward on its last token")
+    return on_last_token(batch.layout, reward)
+
+
+def _next_state(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> NDArray[np.int64]:
+    if "next_state" in batch:
+        known: NDArray[np.int64] = batch["next_state"]
+        return known
+    if "state" not in batch:
+        raise missing("state", batch, who)
+    lay, state = batch.layout, batch["state"]
+    out = np.full(lay.S, -1, np.int64)
+    walk = lay.paths.left > 0
+    at = np.flatnonzero(walk)
+    out[lay.paths.rows[at]] = state[lay.paths.rows[at + 1]]
+    open_ = out < 0
+    out[open_] = int(state.max(initial=-1)) + 1 + np.arange(int(open_.sum()))
+    notes.append("next_state: the next row's state; after a last step a state of its own")
+    return out
+
+
+_DERIVED = {"reward": _reward, "outcome": _outcome, "token_reward": _token_reward, "next_state": _next_state}
+
+
+def on_columns(name: str, columns: Mapping[str, ArrayLike | Sequence[Any]], **options: Any) -> Floats | Result:
+    """A method on plain lists or arrays, one entry per step row, rows in any order.
+
+    Args:
+        name: method or preset.
+        columns: `prompt` or `group` (any keys; per step row or per rollout), `rollout` (any keys), `reward` or
+            `outcome` (per step row or per rollout), `state`, `action`, ... as in the table of columns; token columns
+            with `token_step`.
+        options: the method's, and `reward` as in `assign`.
+
+    Returns:
+        Credit in the order of the rows given; a `Result` where the method has more than one output.
+
+    >>> on_columns("grpo", {"group": [0, 0], "rollout": ["a", "b"], "outcome": [1, 0]}, spread="none")
+    array([ 0.5, -0.5])
+    """
+    given = dict(columns)
+    if "prompt" in given:
+        if "group" in given:
+            raise LayoutError("columns name both 'prompt' and 'group': they are one thing, give one")
+        given["group"] = given.pop("prompt")
+    batch, order = from_columns(given)
+    credit = assign(batch, name, **options)
+
+    def back(values: NDArray[Any]) -> NDArray[Any]:
+        if credit.per == "token" and batch.layout.token_step is not None:
+            return values
+        out = np.empty_like(values)
+        out[order] = values
+        return out
+
+    if credit.extras:
+        return Result(back(credit.values), **{n: back(v) for n, v in credit.extras.items()})
+    return back(credit.values)

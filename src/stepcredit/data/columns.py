@@ -1,0 +1,95 @@
+"""The one table of columns: what each is called, the axis it stands on, its kind, who makes it.
+
+Axes: `[G]` tasks, `[R]` rollouts, `[S]` steps (nodes), `[K]` sampled tokens. No name stands on two axes.
+A column may carry a second dimension, `[S, m]` (votes, scopes). Kinds: "float" (NaN = missing), "id" (equal ids =
+equal keys; a missing key has an id of its own), "int", "bool".
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Axis = Literal["G", "R", "S", "K"]
+Kind = Literal["float", "id", "int", "bool"]
+
+AXES: dict[Axis, str] = {"G": "tasks", "R": "rollouts", "S": "steps", "K": "sampled tokens"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One row of the table. `made_by` completes the sentence "it is made by ..."."""
+
+    name: str
+    axis: Axis
+    kind: Kind
+    doc: str
+    made_by: str = "your data: a column or field of this name, or --map"
+
+
+_STATE = "your data, or `stepcredit state` (state ids from observations)"
+_MODEL = "a log of the sampling or training run"
+
+TABLE: tuple[Column, ...] = (
+    Column("prior_value", "G", "float", "chance of success on the task, known before any rollout"),
+    Column("root_state", "G", "id", "state of the task before the first step"),
+    Column("group", "R", "id", "task that the rollout attempts"),
+    Column("batch", "R", "int", "training batch the rollout belongs to; one batch if absent"),
+    Column("outcome", "R", "float", "verdict on the whole rollout"),
+    Column("weight", "R", "float", "how often the rollout counts in statistics"),
+    Column("policy_version", "R", "int", "version of the policy that sampled it"),
+    Column("final_state", "R", "id", "state after the last step", _STATE),
+    Column("rollout", "S", "int", "rollout that stores the step; rows are sorted by it"),
+    Column("reward", "S", "float", "number received after the step"),
+    Column("state", "S", "id", "what the step was taken in; equal ids are comparable", _STATE),
+    Column("next_state", "S", "id", "state after the step", "the `state` column: the next row's state"),
+    Column("action", "S", "id", "what was done"),
+    Column("observation", "S", "id", "what the environment answered to the step"),
+    Column("agent", "S", "id", "who took the step"),
+    Column("match", "S", "bool", "did the step equal the reference's"),
+    Column(
+        "parent", "S", "int", "row of the node before this one; -1 at the root", "shared nodes: `prefix` in records"
+    ),
+    Column("value", "S", "float", "chance of success (or expected return) before the step", "a critic or Monte Carlo"),
+    Column("next_value", "S", "float", "the same after the step", "a critic or Monte Carlo"),
+    Column("score", "S", "float", "quality of the step as a PRM sees it", "a process reward model or a judge"),
+    Column("label", "S", "float", "verdict on the step: +1 right, 0 neutral, -1 wrong", "people or a judge"),
+    Column("votes", "S", "float", "verdicts of several judges, one per column", "several judges"),
+    Column("progress", "S", "float", "share of the task done after the step", "a progress regressor"),
+    Column(
+        "gain", "S", "float", "information gained about the gold answer by the step", "log-probs of the gold answer"
+    ),
+    Column("potential", "S", "float", "potential of the state that the step was taken in", "any potential function"),
+    Column("confidence", "S", "float", "confidence in the final answer after the step", "probing the model"),
+    Column("entropy", "S", "float", "mean token entropy of the step", _MODEL),
+    Column("logratio", "S", "float", "log-probability ratio of two models, summed over the step", "two models"),
+    Column("token_step", "K", "int", "step the token belongs to; -1 = none"),
+    Column("token_row", "K", "int", "row of the trainer's tensors that holds the token"),
+    Column("token_position", "K", "int", "column of the trainer's tensors that holds the token"),
+    Column("token_id", "K", "int", "vocabulary id", _MODEL),
+    Column("token_logp", "K", "float", "log-probability under the training policy", _MODEL),
+    Column("token_old_logp", "K", "float", "log-probability under the sampling policy", _MODEL),
+    Column("token_ref_logp", "K", "float", "log-probability under the reference model", _MODEL),
+    Column("token_logratio", "K", "float", "log-ratio of an implicit reward model to its reference", "an implicit PRM"),
+    Column("token_value", "K", "float", "value of the prefix that ends before the token", "a critic"),
+    Column("token_reward", "K", "float", "number received after the token", "`reward`: on the last token of its step"),
+    Column("token_entropy", "K", "float", "entropy of the next-token distribution", _MODEL),
+    Column("token_source", "K", "int", "who wrote the token: 0 policy, 1 teacher, 2 expert", _MODEL),
+)
+
+_BY_NAME = {c.name: c for c in TABLE}
+
+
+def column(name: str) -> Column | None:
+    """The table's row of this name; `reward.<source>` stands on `[R]`, `credit.<method>` on `[S]`. None if unknown."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    head, dot, tail = name.partition(".")
+    if dot and tail and head == "reward":
+        return Column(name, "R", "float", f"reward of the source {tail!r}")
+    if dot and tail and head == "credit":
+        return Column(name, "S", "float", f"credit by {tail!r}", f"stepcredit assign --method {tail}")
+    return None
+
+
+def on_axis(axis: Axis) -> tuple[str, ...]:
+    """Names of the table's columns on this axis."""
+    return tuple(c.name for c in TABLE if c.axis == axis)

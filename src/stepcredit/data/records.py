@@ -1,0 +1,239 @@
+"""What people read and files hold: one Rollout with its Steps. Validated on entry; unknown fields are kept."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from stepcredit.errors import DataError
+
+SCHEMA_VERSION = 1
+
+Key = str | int | float | bool | None
+Number = float | None
+
+
+class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One call of a tool within a step. `arguments` as the model wrote them: an object, or the text it sent."""
+
+    name: str
+    arguments: Any = None
+    id: str | None = None
+
+
+class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The sampled tokens of a step: their number, or lists of equal length, one entry per token (`token_<field>`)."""
+
+    n: int | None = None
+    id: list[int] | None = None
+    row: list[int] | None = None
+    position: list[int] | None = None
+    logp: list[Number] | None = None
+    old_logp: list[Number] | None = None
+    ref_logp: list[Number] | None = None
+    logratio: list[Number] | None = None
+    value: list[Number] | None = None
+    reward: list[Number] | None = None
+    entropy: list[Number] | None = None
+    source: list[int] | None = None
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Fields that are given, by name."""
+        return {f: v for f in TOKEN_FIELDS if (v := getattr(self, f)) is not None}
+
+    def count(self) -> int:
+        lists = self.lists()
+        return len(next(iter(lists.values()))) if lists else int(self.n or 0)
+
+
+class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The unit of credit: one assistant turn, one reasoning step.
+
+    text: what the policy wrote. observation: what the environment answered. state: key of what the step was taken in.
+    evidence: named numbers known about the step (value, score, label, ...). credit: number per method.
+    id: set where later rollouts of the group share this step (`Rollout.prefix`).
+    extra: fields of the file that are not ours, kept as they came.
+    """
+
+    id: str | None = None
+    agent: Key = None
+    state: Key = None
+    text: str | None = None
+    action: Key = None
+    tool_calls: list[ToolCall] = []
+    observation: Key = None
+    next_state: Key = None
+    reward: Number = None
+    match: bool | None = None
+    evidence: dict[str, Number | list[Number]] = {}
+    credit: dict[str, Number] = {}
+    tokens: Tokens | None = None
+    extra: dict[str, Any] = {}
+
+
+class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One attempt at a task: an ordered list of steps and an outcome (None = unknown).
+
+    prefix: ids of steps stored with earlier rollouts of the group, passed before the own `steps`.
+    rewards: several rewards of the whole rollout, kept apart. task: the prompt, as text.
+    """
+
+    group: str | int
+    rollout: str | int
+    outcome: Number = None
+    task: str | None = None
+    rewards: dict[str, Number] = {}
+    weight: Number = None
+    batch: int | None = None
+    policy_version: int | None = None
+    prefix: list[str] = []
+    steps: list[Step] = []
+    final_state: Key = None
+    extra: dict[str, Any] = {}
+
+
+TOKEN_FIELDS = tuple(f for f in Tokens.__struct_fields__ if f != "n")
+_ROLLOUT_FIELDS = frozenset(Rollout.__struct_fields__) - {"extra"} | {"schema_version"}
+_STEP_FIELDS = frozenset(Step.__struct_fields__) - {"extra"}
+_PATH = re.compile(r" - at `\$(.*)`$")
+_STEP_PATH = re.compile(r"^\.steps\[(\d+)\](.*)$")
+
+
+def rollout_from_dict(raw: Mapping[str, Any], *, file: object = None, row: int | None = None) -> Rollout:
+    """A validated Rollout from a decoded JSON object; unknown fields go to `extra`, in order.
+
+    Raises:
+        DataError: names file, row, rollout, step, got, expected, fix.
+    """
+    if not isinstance(raw, Mapping):
+        raise DataError(
+            "a record must be an object", file=file, row=row, got=type(raw).__name__, expected='{"group": ..., ...}'
+        )
+    version = raw.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            "written by another version of the schema",
+            file=file,
+            row=row,
+            got=version,
+            expected=SCHEMA_VERSION,
+            hint="install the stepcredit that wrote it",
+        )
+    clean = _split(raw, _ROLLOUT_FIELDS)
+    clean.pop("schema_version", None)
+    steps = clean.get("steps")
+    if isinstance(steps, list):
+        clean["steps"] = [_split(s, _STEP_FIELDS) if isinstance(s, dict) else s for s in steps]
+    try:
+        rollout = msgspec.convert(clean, Rollout)
+    except msgspec.ValidationError as error:
+        raise _placed(error, raw, file, row) from None
+    check(rollout, file=file, row=row)
+    return rollout
+
+
+def rollout_to_dict(rollout: Rollout) -> dict[str, Any]:
+    """The JSON object of a Rollout: known fields in their order, then the unknown ones in theirs."""
+    out: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    out.update(msgspec.to_builtins(rollout))
+    for step in out.get("steps", ()):
+        step.update(step.pop("extra", {}))
+    out.update(out.pop("extra", {}))
+    return out
+
+
+def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> None:
+    """What types cannot say: numbers are finite (None = unknown), token lists have one length.
+
+    Raises:
+        DataError
+    """
+    place: dict[str, Any] = {"file": file, "row": row, "rollout": rollout.rollout}
+    for name, value in (("outcome", rollout.outcome), ("weight", rollout.weight), *rollout.rewards.items()):
+        _finite(value, name, place)
+    if rollout.weight is not None and rollout.weight < 0:
+        raise DataError("weight must not be negative", got=rollout.weight, expected=">= 0", **place)
+    for t, step in enumerate(rollout.steps):
+        if step.reward is not None:
+            _finite(step.reward, "reward", place, t)
+        for name, number in step.evidence.items():
+            for one in number if isinstance(number, list) else (number,):
+                _finite(one, f"evidence {name!r}", place, t)
+        if step.tokens is not None:
+            _tokens(step.tokens, place, t)
+
+
+def _tokens(tokens: Tokens, place: dict[str, Any], step: int) -> None:
+    lengths = {f: len(v) for f, v in tokens.lists().items()}
+    if tokens.n is not None:
+        lengths["n"] = tokens.n
+    if len(set(lengths.values())) > 1 or min(lengths.values(), default=0) < 0:
+        raise DataError("token lists must have one length", got=lengths, expected="equal", step=step, **place)
+
+
+def _finite(value: float | None, name: str, place: dict[str, Any], step: int | None = None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise DataError(
+            f"{name} is not a finite number",
+            got=value,
+            expected="a finite number, or null for unknown",
+            step=step,
+            hint="null means not judged; to leave such rollouts out: --on-error skip",
+            **place,
+        )
+
+
+def _split(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Known fields, and the others under `extra`."""
+    if raw.keys() <= known:
+        return dict(raw)
+    out = {k: v for k, v in raw.items() if k in known}
+    out["extra"] = {k: v for k, v in raw.items() if k not in known}
+    return out
+
+
+def _placed(error: msgspec.ValidationError, raw: Mapping[str, Any], file: object, row: int | None) -> DataError:
+    """msgspec's message and path as file, row, rollout, step, field, got, expected."""
+    text = str(error)
+    path = _PATH.search(text)
+    where = path.group(1) if path else ""
+    what = _PATH.sub("", text)
+    in_step = _STEP_PATH.match(where)
+    step = int(in_step.group(1)) if in_step else None
+    field = (in_step.group(2) if in_step else where).lstrip(".")
+    wanted = re.match(r"Expected `(.*?)`", what)
+    missing = re.match(r"Object missing required field `(.*)`", what)
+    hint = None
+    if missing:
+        field = missing.group(1)
+        near = ", ".join(map(str, list(raw)[:8])) or "none"
+        hint = f"the fields here are: {near}; rename with --map {field}=<field>"
+    return DataError(
+        f"field {field!r} is missing" if missing else f"field {field!r} has the wrong type",
+        file=file,
+        row=row,
+        rollout=raw.get("rollout"),
+        step=step,
+        got=None if missing else _value_at(raw, where),
+        expected=wanted.group(1) if wanted else (None if missing else what),
+        hint=hint,
+    )
+
+
+def _value_at(raw: Any, path: str) -> Any:
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        try:
+            raw = raw[name] if name else raw[int(index)]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def group_records(records: Sequence[Rollout]) -> dict[str | int, list[Rollout]]:
+    """Rollouts of each group, groups in order of first appearance."""
+    groups: dict[str | int, list[Rollout]] = {}
+    for r in records:
+        groups.setdefault(r.group, []).append(r)
+    return groups

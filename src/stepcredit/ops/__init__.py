@@ -1,0 +1,49 @@
+"""Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
+
+from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.returns import (
+    at_last,
+    difference,
+    future_min,
+    gae,
+    increment,
+    max_abs,
+    returns,
+    scan,
+    softmin_weight,
+)
+from stepcredit.ops.tokens import on_last_token, step_mean, to_tokens, token_left, token_rollout
+from stepcredit.ops.tree import NodeValues, backup, edge_advantage
+
+__all__ = [
+    "Merge",
+    "NodeValues",
+    "at_last",
+    "back",
+    "backup",
+    "cell_mean",
+    "cells",
+    "center",
+    "difference",
+    "edge_advantage",
+    "future_min",
+    "gae",
+    "increment",
+    "max_abs",
+    "merge_rate",
+    "on_last_token",
+    "returns",
+    "scan",
+    "shrink",
+    "sibling_cells",
+    "softmin_weight",
+    "state_cells",
+    "step_mean",
+    "to_tokens",
+    "token_left",
+    "token_rollout",
+    "turn_cells",
+    "whiten",
+    "windows",
+]

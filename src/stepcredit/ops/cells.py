@@ -1,0 +1,85 @@
+"""Which steps are comparable: cells by state, history, action, turn, sibling; and how much they merge."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stepcredit.data.encode import dense
+from stepcredit.data.layout import Ints, Layout
+
+
+def cells(*keys: Ints) -> Ints:
+    """[n] one id per distinct tuple of keys: rows are in one cell exactly where all keys agree.
+
+    >>> cells(np.array([0, 0, 1]), np.array([5, 5, 5]))
+    array([0, 0, 1])
+    """
+    out = dense(keys[0])
+    for key in keys[1:]:
+        key = dense(key)
+        width = int(key.max()) + 1 if key.size else 1
+        out = dense(out * width + key)
+    return out
+
+
+def back(layout: Layout, x: Ints, k: int = 1) -> Ints:
+    """[S] the value k steps earlier on the way here; -1 where there is none. Values must be 0 or more.
+
+    >>> back(Layout(np.array([0]), np.array([0, 0, 0])), np.array([7, 8, 9]))
+    array([-1,  7,  8])
+    """
+    row = np.arange(layout.S)
+    for _ in range(k):
+        row = np.where(row < 0, -1, layout.previous[row])
+    return np.where(row < 0, -1, x[row])
+
+
+def windows(layout: Layout, key: Ints, k: int) -> Ints:
+    """[S] cells of equal last k keys, the own one included, inside a task; shorter at the start of a rollout.
+
+    Windows of different length are never equal.
+    """
+    out = cells(layout.step_group, key)
+    earlier = key
+    for _ in range(1, k):
+        earlier = back(layout, earlier)
+        out = cells(out, earlier + 1)
+    return out
+
+
+def state_cells(layout: Layout, state: Ints) -> Ints:
+    """[S] same task, same state."""
+    return cells(layout.step_group, state)
+
+
+def turn_cells(layout: Layout) -> Ints:
+    """[S] same task, same turn index: only rollouts that reach the turn are in its cell."""
+    return cells(layout.step_group, layout.turn)
+
+
+def sibling_cells(layout: Layout) -> Ints:
+    """[S] steps that follow the same step; first steps of a task are siblings."""
+    return cells(layout.step_group, layout.previous + 1)
+
+
+class Merge(NamedTuple):
+    """How much a grouping merges: number of cells, share of rows whose cell holds another row, share of rows that are
+    alone, rows of the largest cell."""
+
+    cells: int
+    merged: float
+    singletons: float
+    largest: int
+
+
+def merge_rate(cell: Ints) -> Merge:
+    """Merge rate and singleton share of a grouping.
+
+    >>> merge_rate(np.array([0, 0, 1]))
+    Merge(cells=2, merged=0.6666666666666667, singletons=0.3333333333333333, largest=2)
+    """
+    if cell.size == 0:
+        return Merge(0, float("nan"), float("nan"), 0)
+    count = np.bincount(dense(cell))
+    alone = int(np.sum(count == 1)) / cell.size
+    return Merge(count.size, 1 - alone, alone, int(count.max()))

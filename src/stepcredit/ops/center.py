@@ -1,0 +1,190 @@
+"""Compare a value with the others of its cell. Every reading of "normalized advantage" is an argument here."""
+
+from typing import Literal
+
+import numpy as np
+
+from stepcredit.data.layout import Floats, Ints
+
+Location = Literal["mean", "median", "others"]
+Spread = Literal["sample", "population", "none", "others", "mad"]
+EpsAt = Literal["spread", "variance"]
+Lone = Literal["zero", "raw", "nan"]
+
+
+def center(
+    x: Floats,
+    by: Ints | None = None,
+    *,
+    location: Location = "mean",
+    spread: Spread = "sample",
+    spread_by: Ints | None = None,
+    eps: float = 1e-6,
+    eps_at: EpsAt = "spread",
+    floor: float = 0.0,
+    lone: Lone = "zero",
+    weight: Floats | Ints | None = None,
+) -> Floats:
+    """Each value minus the location of its cell, over the spread of its cell.
+
+        y = (x - location) / (max(spread, floor) + eps)               eps_at "spread"
+        y = (x - location) / max(sqrt(spread^2 + eps), floor)         eps_at "variance"
+
+    Args:
+        x: [n] values; NaN is not judged: left out of the statistics, NaN in the result.
+        by: [n] cell of each value, any integers >= 0; None: one cell.
+        location: "mean"; "others", the mean of the other values of the cell; "median", the lower one.
+        spread: "sample" (n - 1), "population" (n), "others" (the sample spread of the other values; where that is 0
+            the value is only centered), "mad" (1.4826 x median distance from the cell's lower median), "none" (only
+            center; eps and floor are unused).
+        spread_by: [n] cells of the spread where they differ from those of the location.
+        eps: added to the spread, or to the variance under the root.
+        eps_at: which of the two.
+        floor: smallest spread.
+        lone: what the only judged value of a cell gets: "zero" (nothing to compare), "raw" (x / (1 + eps), as in
+            verl), "nan" (not judged).
+        weight: [n] how often each value counts (not for medians); weight 0 is compared but not counted.
+
+    Returns:
+        [n]. A cell of equal values gives exactly 0: values are shifted by one of their own before anything is
+        averaged, so no rounding dust is divided by eps.
+
+    >>> center(np.array([1.0, 0.0, 0.0, 1.0, 5.0]), np.array([0, 0, 0, 0, 1]), spread="none")
+    array([ 0.5, -0.5, -0.5,  0.5,  0. ])
+    """
+    x = np.asarray(x, float)
+    if x.size == 0:
+        return np.zeros(0)
+    by = np.zeros(x.size, np.int64) if by is None else by
+    w = None if weight is None else np.asarray(weight, float)
+    judged = ~np.isnan(x)
+    if not judged.all():
+        out = np.full(x.size, np.nan)
+        out[judged] = center(
+            x[judged],
+            by[judged],
+            location=location,
+            spread=spread,
+            spread_by=None if spread_by is None else spread_by[judged],
+            eps=eps,
+            eps_at=eps_at,
+            floor=floor,
+            lone=lone,
+            weight=None if w is None else w[judged],
+        )
+        return out
+
+    count = np.bincount(by, weights=w)
+    y = _deviation(x, by, w, count, location)
+    if spread != "none":
+        if spread == "others":
+            width = _spread_of_others(x, by, w, count)
+        else:
+            cells = by if spread_by is None else spread_by
+            base = y if spread_by is None and location == "mean" else None
+            width = _spread(x, cells, w, spread, base)
+        if eps_at == "variance":
+            scale = np.maximum(np.sqrt(width * width + eps), floor)
+        else:
+            scale = np.maximum(width, floor) + eps
+        usable = scale > 0 if spread != "others" else width > 0
+        y = np.divide(y, scale, out=y if spread == "others" else np.zeros_like(y), where=usable)
+    if lone != "zero":
+        alone = count[by] == 1
+        y[alone] = x[alone] / (1 + (0.0 if spread == "none" else eps)) if lone == "raw" else np.nan
+    return y
+
+
+def whiten(x: Floats, by: Ints | None = None, *, weight: Floats | Ints | None = None, eps: float = 1e-8) -> Floats:
+    """(x - mean) / sqrt(sample variance + eps) over each cell: what trainers call masked whitening.
+
+    Args:
+        x: [n], NaN is not judged. by: [n] cells (usually the batch). weight: [n] how often a value counts.
+    """
+    return center(x, by, spread="sample", eps=eps, eps_at="variance", weight=weight)
+
+
+def cell_mean(x: Floats, by: Ints, *, weight: Floats | Ints | None = None) -> Floats:
+    """[n] -> [cells]: mean of each cell over its judged values; NaN for a cell without any."""
+    x = np.asarray(x, float)
+    w = np.ones(x.size) if weight is None else np.asarray(weight, float)
+    judged = ~np.isnan(x)
+    size = int(by.max()) + 1 if by.size else 0
+    total = np.bincount(by, weights=np.where(judged, x * w, 0.0), minlength=size)
+    count = np.bincount(by, weights=np.where(judged, w, 0.0), minlength=size)
+    mean: Floats = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
+    return mean
+
+
+def shrink(x: Floats, n: Floats | Ints, toward: Floats | float, strength: float) -> Floats:
+    """(n x + strength toward) / (n + strength): a mean of n values pulled toward a prior worth `strength` values.
+
+    A value with n = 0 is the prior itself, also where x is NaN.
+    """
+    x, n = np.asarray(x, float), np.asarray(n, float)
+    total = np.where(n > 0, x, 0.0) * n + strength * np.asarray(toward, float)
+    mean: Floats = np.divide(total, n + strength, out=np.full(total.shape, np.nan), where=n + strength > 0)
+    return mean
+
+
+def _first(x: Floats, by: Ints, w: Floats | None = None) -> Floats:
+    """One value of each cell, per row: the shift that makes equal values exactly 0.
+
+    A row of weight 0 lends its value only to a cell that has no other.
+    """
+    first = np.zeros(int(by.max()) + 1)
+    first[by[::-1]] = x[::-1]
+    if w is not None and not w.all():
+        counted = np.flatnonzero(w)[::-1]
+        first[by[counted]] = x[counted]
+    return first[by]
+
+
+def _deviation(x: Floats, by: Ints, w: Floats | None, count: Floats | Ints, location: Location) -> Floats:
+    if location == "median":
+        return x - _lower_median(x, by)[by]
+    d = x - _first(x, by, w)
+    total = np.bincount(by, weights=d if w is None else d * w)
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    d -= mean[by]
+    if location == "others":
+        own = 1.0 if w is None else w
+        rest = count[by] - own
+        d *= np.divide(count[by], rest, out=np.zeros_like(d), where=rest > 0)
+    return d
+
+
+def _spread(x: Floats, by: Ints, w: Floats | None, spread: Spread, d: Floats | None) -> Floats:
+    """[n] spread of the cell of each value; `d` are deviations from the mean, if they are known."""
+    if spread == "mad":
+        return 1.4826 * _lower_median(np.abs(x - _lower_median(x, by)[by]), by)[by]
+    count = np.bincount(by, weights=w)
+    if d is None:
+        d = _deviation(x, by, w, count, "mean")
+    squares = np.bincount(by, weights=d * d if w is None else d * d * w)
+    ways = count - (1 if spread == "sample" else 0)
+    variance = np.divide(squares, ways, out=np.zeros_like(squares), where=ways > 0)
+    return np.sqrt(variance)[by]
+
+
+def _spread_of_others(x: Floats, by: Ints, w: Floats | None, count: Floats | Ints) -> Floats:
+    """[n] sample spread of the values of the cell other than this one."""
+    own = np.ones_like(x) if w is None else w
+    d = _deviation(x, by, w, count, "mean")
+    squares = np.bincount(by, weights=d * d * own)[by]
+    rest = count[by] - own
+    # Leaving one value out of n takes n / (n - 1) of its squared deviation out of the sum.
+    without = squares - own * d * d * np.divide(count[by], rest, out=np.zeros_like(d), where=rest > 0)
+    without[without < 1e-12 * squares] = 0.0
+    return np.sqrt(np.divide(without, rest - 1, out=np.zeros_like(d), where=rest > 1))
+
+
+def _lower_median(x: Floats, by: Ints) -> Floats:
+    """[cells] the middle value; the lower of two."""
+    count = np.bincount(by)
+    order = np.lexsort((x, by))
+    start = np.concatenate(([0], np.cumsum(count)[:-1]))
+    median = np.zeros(count.size)
+    some = count > 0
+    median[some] = x[order][start[some] + (count[some] - 1) // 2]
+    return median

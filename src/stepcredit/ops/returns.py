@@ -1,0 +1,135 @@
+"""What follows a step: returns, gated and minimum forms, lambda-returns, differences. Every walk goes along paths."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepcredit.data.layout import Bools, Floats, Ints, Layout
+
+
+def scan(a: Floats, b: Floats | float, left: Ints) -> Floats:
+    """Solve y_t = a_t + b_t * y_{t+1} backward inside every run, without a loop over time.
+
+    Doubling: after pass j each y_t reaches 2^j rows ahead, so log2(longest run) passes over the arrays.
+
+    Args:
+        a: [n] own part. b: [n] or a number, what is passed on from the row after.
+        left: [n] rows of the same run that follow (0 at its last); nothing crosses a run's end.
+    """
+    y = np.array(a, float)
+    longest = int(left.max()) if left.size else 0
+    reach = 1
+    if isinstance(b, np.ndarray):
+        b = np.array(b, float)
+        while reach <= longest:
+            inside = left[:-reach] >= reach
+            # 0 * NaN is NaN: a closed gate must not let a missing value through.
+            open_ = inside & (b[:-reach] != 0)
+            y[:-reach] += np.multiply(b[:-reach], y[reach:], where=open_, out=np.zeros(y.size - reach))
+            b[:-reach] *= np.where(inside, b[reach:], 0.0)
+            reach *= 2
+        return y
+    while reach <= longest and b:
+        inside = left[:-reach] >= reach
+        y[:-reach] += np.multiply(y[reach:], b, where=inside, out=np.zeros(y.size - reach))
+        b, reach = b * b, reach * 2
+    return y
+
+
+def returns(layout: Layout, reward: Floats, gamma: float = 1.0, *, gate: Bools | None = None) -> Floats:
+    """[S] discounted return G_t = r_t + gamma * gate_t * G_{t+1}.
+
+    Args:
+        reward: [S]. gamma: discount per step.
+        gate: [S] a closed step (False) keeps its own reward, receives nothing and passes nothing on: its
+            predecessor starts anew from its own reward (UI-S1).
+
+    Returns:
+        [S]; a step that several rollouts share gets the mean of its returns along them.
+    """
+    r, left = layout.along(np.asarray(reward, float)), layout.paths.left
+    if gate is None:
+        return layout.merge(scan(r, gamma, left))
+    open_ = np.asarray(gate, bool)
+    onward = np.zeros_like(open_, float) + gamma
+    onward = layout.along(onward * open_)
+    after = np.zeros_like(onward)
+    after[:-1] = layout.along(open_)[1:]
+    return layout.merge(scan(r, onward * after, left))
+
+
+def future_min(layout: Layout, x: Floats) -> Floats:
+    """[S] G_t = min(x_t, G_{t+1}): the worst value from here to the end. NaN anywhere ahead is NaN."""
+    y, left = np.array(layout.along(np.asarray(x, float))), layout.paths.left
+    reach, longest = 1, int(left.max()) if left.size else 0
+    while reach <= longest:
+        ahead = np.where(left[:-reach] >= reach, y[reach:], np.inf)
+        y[:-reach] = np.minimum(y[:-reach], ahead)
+        reach *= 2
+    return layout.merge(y)
+
+
+def softmin_weight(layout: Layout, x: Floats, temperature: float) -> Floats:
+    """[S] w_t = softmax_t(-x_t / temperature) over the steps of the rollout (1 / steps at infinite temperature)."""
+    x, rollout = layout.along(np.asarray(x, float)), layout.paths.rollout
+    lowest = np.full(layout.R, np.inf)
+    np.minimum.at(lowest, rollout, np.where(np.isnan(x), np.inf, x))
+    lowest[np.isinf(lowest)] = 0.0
+    e = np.exp(-(x - lowest[rollout]) / temperature)
+    return layout.merge(e / np.bincount(rollout, weights=e, minlength=layout.R)[rollout])
+
+
+def gae(reward: Floats, value: Floats, left: Ints, gamma: float, lam: float) -> Floats:
+    """[n] generalized advantage: delta_t = r_t + gamma V_{t+1} - V_t; A_t = delta_t + gamma lam A_{t+1}.
+
+    Args:
+        reward, value: [n] per unit (step or sampled token), V of the state that the unit was taken in.
+        left: [n] units of the same rollout that follow; V after the last is 0.
+
+    Tokens that the policy did not sample are not rows here, so nothing is cut or discounted at them.
+    """
+    value = np.asarray(value, float)
+    after = np.zeros_like(value)
+    after[:-1] = np.where(left[:-1] > 0, value[1:], 0.0)
+    return scan(np.asarray(reward, float) + gamma * after - value, gamma * lam, left)
+
+
+def difference(layout: Layout, potential: Floats, *, end: Floats | None = None, gamma: float = 1.0) -> Floats:
+    """[S] gamma * phi_{t+1} - phi_t, what the step did to the potential of the state it was taken in.
+
+    Args:
+        potential: [S] phi of the state before each step.
+        end: [R] phi after the last step (the outcome, say); None: 0.
+    """
+    phi, paths = layout.along(np.asarray(potential, float)), layout.paths
+    after = np.zeros_like(phi)
+    after[:-1] = phi[1:]
+    final = paths.left == 0
+    after[final] = 0.0 if end is None else np.asarray(end, float)[paths.rollout[final]]
+    return layout.merge(gamma * after - phi)
+
+
+def increment(layout: Layout, after: Floats, *, start: Floats | None = None) -> Floats:
+    """[S] phi_t - phi_{t-1} where phi_t is known after each step; a first step has phi_0 - start ([R]), NaN if None."""
+    phi, paths = layout.along(np.asarray(after, float)), layout.paths
+    before = np.empty_like(phi)
+    before[1:] = phi[:-1]
+    first = paths.turn == 0
+    before[first] = np.nan if start is None else np.asarray(start, float)[paths.rollout[first]]
+    return layout.merge(phi - before)
+
+
+def at_last(layout: Layout, outcome: Floats) -> Floats:
+    """[R] -> [S]: the outcome on the last step of each rollout, 0 elsewhere; a shared last step gets the mean."""
+    reward, last = np.zeros(layout.S), layout.last
+    some = last >= 0
+    n = np.bincount(last[some], minlength=layout.S)
+    total = np.bincount(last[some], weights=np.asarray(outcome, float)[some], minlength=layout.S)
+    np.divide(total, n, out=reward, where=n > 0)
+    return reward
+
+
+def max_abs(x: NDArray[np.floating], by: Ints) -> Floats:
+    """[cells] largest |x| of each cell, NaN left out; 0 for a cell without values."""
+    largest = np.zeros(int(by.max()) + 1 if by.size else 0)
+    np.maximum.at(largest, by, np.where(np.isnan(x), 0.0, np.abs(x)))
+    return largest

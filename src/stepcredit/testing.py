@@ -1,0 +1,248 @@
+"""The contract of a credit method, as checks that any method can be put through, third parties' included.
+
+    from stepcredit.testing import CHECKS, check_method
+
+    def test_my_method_meets_the_contract():
+        check_method("my_package_method")          # or "path/to/my_method.py"
+
+Each check takes a method's name and a seed, and raises AssertionError with the batch's seed in its text.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stepcredit.credit import Method, Result, get, on_columns
+from stepcredit.credit.run import fill
+from stepcredit.data.batch import Batch
+from stepcredit.data.columns import TABLE
+from stepcredit.data.layout import Floats, Ints, Layout
+
+_SPANNED = ("outcome", "reward", "token_reward")
+
+
+def random_batch(seed: int, *, tokens: bool | None = None, empty: bool = True) -> Batch:
+    """A small batch with every column of the table: ragged interleaved groups, lone and empty rollouts, ties, repeated
+    states, matches and non-matches; tokens on every other seed."""
+    rng = np.random.default_rng(seed)
+    rollouts = int(rng.integers(1, 9))
+    steps = rng.integers(0 if empty else 1, 5, rollouts)
+    layout = Layout(rng.integers(0, 3, rollouts), np.repeat(np.arange(rollouts), steps))
+    if seed % 2 if tokens is None else tokens:
+        layout = layout.with_tokens(np.repeat(np.arange(layout.S), rng.integers(1, 4, layout.S)))
+    return _filled(layout, rng)
+
+
+def equal_rollouts(seed: int) -> Batch:
+    """Groups of exact copies of one rollout whose states never repeat; each group has an outcome of its own."""
+    rng = np.random.default_rng(seed)
+    copies, steps = int(rng.integers(2, 5)), int(rng.integers(1, 4))
+    groups = int(rng.integers(1, 3))
+    layout = Layout(np.repeat(np.arange(groups), copies), np.repeat(np.arange(groups * copies), steps))
+    if seed % 2:
+        layout = layout.with_tokens(np.repeat(np.arange(layout.S), 2))
+    batch = _filled(layout, rng)
+    first = {
+        "G": np.arange(layout.G),
+        "R": np.repeat(np.arange(groups) * copies, copies),
+        "S": (layout.step_group * copies * steps + layout.turn),
+        "K": np.arange(layout.K) % max(layout.K // (groups * copies), 1)
+        + (layout.K // groups) * layout.step_group[layout.tokens],
+    }
+    columns = {n: v[first[batch.axis(n)]] for n, v in batch.columns.items()}
+    columns["state"] = layout.turn + 10 * layout.step_group
+    columns["outcome"] = 0.81 * (layout.group + 1)
+    columns["reward"] = np.where(layout.paths.left == 0, columns["outcome"][layout.rollout], 0.0)
+    return Batch(layout, columns)
+
+
+def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
+    columns: dict[str, Any] = {}
+    for c in TABLE:
+        if c.name in ("group", "batch", "rollout", "parent", "token_step", "token_row", "token_position", "weight"):
+            continue
+        size = getattr(layout, c.axis)
+        if c.kind == "float":
+            columns[c.name] = rng.integers(0, 5, size) / 4
+        elif c.kind == "id":
+            columns[c.name] = rng.integers(0, 3, size)
+        else:
+            columns[c.name] = rng.integers(0, 2, size).astype(np.int64 if c.kind == "int" else np.int8)
+    columns["token_logratio"] = rng.normal(size=layout.K)
+    for array in columns.values():
+        array.flags.writeable = False
+    return Batch(layout, columns)
+
+
+def run(method: Method, batch: Batch) -> dict[str, Floats]:
+    """credit and extras of a method on a batch, step rewards taken as they are."""
+    with np.errstate(invalid="ignore"):
+        out = method.function(*fill(method, batch, "reward", []), **method.check_options({}))
+    result = out if isinstance(out, Result) else Result(out)
+    return {"credit": result.credit, **result.extras()}
+
+
+def _axis(method: Method, layout: Layout) -> int:
+    return layout.K if method.card.per == "token" else layout.S
+
+
+def shape_and_inputs(method: Method, seed: int) -> None:
+    """One float64 per step (or token); the inputs, which cannot be written to, are as before."""
+    batch = random_batch(seed)
+    before = {n: v.copy() for n, v in batch.columns.items()}
+    for name, values in run(method, batch).items():
+        assert values.shape == (_axis(method, batch.layout),), f"{name} has shape {values.shape}"
+        assert name == "train_mask" or values.dtype == np.float64, f"{name} is {values.dtype}"
+    for name, values in before.items():
+        np.testing.assert_array_equal(batch[name], values, err_msg=f"{name} was changed")
+
+
+def finite_where_determined(method: Method, seed: int) -> None:
+    """Complete inputs give finite credit, in lone and empty groups too."""
+    for name, values in run(method, random_batch(seed)).items():
+        assert np.isfinite(values).all(), f"{name} is not finite"
+
+
+def unknown_is_not_judged(method: Method, seed: int) -> None:
+    """A rollout of unknown outcome and rewards is NaN, and only it: its peers are compared without it."""
+    asks = set(method.needs) & set(_SPANNED)
+    batch = random_batch(seed, empty=False)
+    if not asks:
+        return
+    unknown = seed % batch.layout.R
+    blank = {"R": np.arange(batch.layout.R) == unknown, "S": batch.layout.rollout == unknown}
+    blank["K"] = blank["S"][batch.layout.tokens]
+    columns = {n: np.where(blank[batch.axis(n)], np.nan, v) if n in _SPANNED else v for n, v in batch.columns.items()}
+    got = run(method, Batch(batch.layout, columns))["credit"]
+    np.testing.assert_array_equal(np.isnan(got), blank["K" if method.card.per == "token" else "S"])
+
+
+def other_prompts(method: Method, seed: int) -> None:
+    """Credit of a group computed alone equals its credit inside the batch."""
+    batch = random_batch(seed)
+    group = batch.layout.group[0]
+    mine = np.flatnonzero(batch.layout.group == group)
+    rows = batch.layout.step_group == group
+    if method.card.per == "token":
+        rows = rows[batch.layout.tokens]
+    together = run(method, batch)
+    for name, values in run(method, batch.take(mine)).items():
+        np.testing.assert_allclose(values, together[name][rows], atol=1e-9, err_msg=name)
+
+
+def permutation(method: Method, seed: int) -> None:
+    """Rollouts in another order get the same credit."""
+    batch = random_batch(seed)
+    order = np.random.default_rng(seed).permutation(batch.layout.R)
+    other, rows = _permuted(batch, order)
+    straight = run(method, batch)
+    pick = rows["K" if method.card.per == "token" else "S"]
+    for name, values in run(method, other).items():
+        np.testing.assert_allclose(values, straight[name][pick], atol=1e-9, err_msg=name)
+
+
+def _permuted(batch: Batch, order: Ints) -> tuple[Batch, dict[str, Ints]]:
+    lay = batch.layout
+    place = np.argsort(order)
+    rows = np.argsort(place[lay.rollout], kind="stable")
+    new = np.argsort(rows)
+    tokens = np.argsort(new[lay.tokens], kind="stable")
+    pick = {"G": np.arange(lay.G), "R": order, "S": rows, "K": tokens}
+    layout = Layout(
+        lay.group[order],
+        place[lay.rollout[rows]],
+        token_step=None if lay.token_step is None else new[lay.tokens[tokens]],
+    )
+    return Batch(layout, {n: v[pick[batch.axis(n)]] for n, v in batch.columns.items()}), pick
+
+
+def equal_rollouts_get_nothing(method: Method, seed: int) -> None:
+    """Copies of one rollout have nothing to be compared for: 0."""
+    np.testing.assert_allclose(run(method, equal_rollouts(seed))["credit"], 0, atol=1e-12)
+
+
+def declared_invariances(method: Method, seed: int) -> None:
+    """What the card holds of the defaults: "scale", rewards in larger units; "shift", outcomes plus a constant."""
+    if method.preset:
+        return
+    batch = random_batch(seed, empty=False)
+    straight = run(method, batch)["credit"]
+    if "scale" in method.card.holds:
+        larger = {n: v * 4 if n in _SPANNED else v for n, v in batch.columns.items()}
+        np.testing.assert_allclose(run(method, Batch(batch.layout, larger))["credit"], straight, rtol=2e-3, atol=2e-3)
+    if "shift" in method.card.holds:
+        moved = {n: v + 3 if n == "outcome" else v for n, v in batch.columns.items()}
+        np.testing.assert_allclose(run(method, Batch(batch.layout, moved))["credit"], straight, atol=1e-9)
+
+
+def nothing_in_nothing_out(method: Method, seed: int) -> None:
+    """No rollouts, or rollouts without steps, give an empty array."""
+    for group in (np.zeros(0, np.int64), np.zeros(seed % 3 + 1, np.int64)):
+        layout = Layout(group, np.zeros(0, np.int64))
+        assert run(method, _filled(layout, np.random.default_rng(seed)))["credit"].shape == (0,)
+
+
+Check = Callable[[Method, int], None]
+CHECKS: Mapping[str, Check] = {
+    "shape_and_inputs": shape_and_inputs,
+    "finite_where_determined": finite_where_determined,
+    "unknown_is_not_judged": unknown_is_not_judged,
+    "other_prompts": other_prompts,
+    "permutation": permutation,
+    "equal_rollouts": equal_rollouts_get_nothing,
+    "declared_invariances": declared_invariances,
+    "nothing_in_nothing_out": nothing_in_nothing_out,
+}
+
+
+def check(name: str, property: str, seeds: Iterable[int] = range(40)) -> None:
+    """One property of the contract over many random batches. A property that the card waives must really be broken.
+
+    Raises:
+        AssertionError: the property is broken, or is waived although it held on every batch.
+    """
+    method, test = get(name), CHECKS[property]
+    if property not in method.waives:
+        for seed in seeds:
+            try:
+                test(method, seed)
+            except AssertionError as error:
+                raise AssertionError(f"{name} breaks {property!r} on batch {seed}: {error}") from None
+        return
+    for seed in seeds:
+        try:
+            test(method, seed)
+        except AssertionError:
+            return
+    raise AssertionError(f"{name} waives {property!r} ({method.waives[property]}), yet it held on every batch")
+
+
+def check_method(name: str, seeds: Iterable[int] = range(40)) -> None:
+    """The whole contract."""
+    seeds = list(seeds)
+    for property in CHECKS:
+        check(name, property, seeds)
+
+
+def check_goldens(path: str | Path) -> set[str]:
+    """Every case of a golden file; returns the names of options that some case sets to a value of its own.
+
+    A case: {"source", "method", "given": columns, "with": options, "want": credit, "also": {extra: values}, "atol"}.
+    """
+    used: set[str] = set()
+    for case in json.loads(Path(path).read_text(encoding="utf-8")):
+        options = case.get("with", {})
+        out = on_columns(case["method"], case["given"], **options)
+        text, atol = f"{case['method']}: {case['source']}", case.get("atol", 1e-9)
+        want = np.array(case["want"], dtype=float)
+        np.testing.assert_allclose(np.asarray(out), want, atol=atol, rtol=0, err_msg=text)
+        for name, values in case.get("also", {}).items():
+            assert isinstance(out, Result), f"{text}: there is no {name}"
+            np.testing.assert_allclose(out.extras()[name], np.array(values, float), atol=atol, rtol=0, err_msg=text)
+        method = get(case["method"])
+        plain = get(method.base).options
+        used |= {n for n, v in {**method.options, **options}.items() if n in plain and v != plain[n]}
+    return used
