@@ -18,13 +18,15 @@ class Preset:
     """A named reading of a formula: `gigpo@verl-agent`.
 
     options: what it sets. source: whose reading, and where it was seen. system: the preset is a published system with a
-    name of its own ("rloo"), under which it is found too. waives: as in Card.
+    name of its own ("rloo"), under which it is found too, with its own title, paper and bibtex. waives: as in Card.
     """
 
     options: Mapping[str, Any]
     source: str
     system: str | None = None
+    title: str | None = None
     paper: str | None = None
+    bibtex: str | None = None
     waives: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,11 +44,12 @@ class Card:
         bias: is the baseline action-dependent? does it reward length?
         departures: from the paper or the official code.
         code: official code, if there is any.
-        holds: invariances of the defaults, for the contract to measure. "scale": outcomes in larger units give the same credit;
-            "shift": outcomes plus a constant give the same credit.
-        waives: properties of the contract (`stepcredit.testing.CHECKS`) that are false by design, with the reason; the contract checks that they
-            really are. "other_prompts": credit depends on other groups, so the method runs per batch and never
-            streamed; "equal_rollouts": equal rollouts need not get 0; "permutation": order of rollouts matters.
+        holds: invariances of the defaults, for the contract to measure. "scale": outcomes and rewards in larger units
+            give the same credit; "shift": outcomes plus a constant give the same credit.
+        waives: properties of the contract (`stepcredit.testing.CHECKS`) that are false by design, with the reason; the
+            contract checks that they really are. "other_prompts": credit depends on other groups, so the method runs
+            per batch and never streamed; "equal_rollouts": equal rollouts need not get 0; "permutation": the order of
+            rollouts matters.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Find a credit method by name. A file in `methods/` is a method; entry points of group `stepcredit.credit` add more."""
+"""Find a credit method by name: files in `methods/`, entry points of group `stepcredit.credit`, a path to a file."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,7 +9,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
 
 from stepcredit.credit import methods as _folder
 from stepcredit.credit.card import Card, Preset
@@ -55,20 +57,33 @@ class Method:
         }
 
     @property
+    def grouping(self) -> Callable[..., Mapping[str, Any]] | None:
+        """`grouping` of the method's module: columns in, {label: [S] cells} out. None: it compares no steps."""
+        return getattr(inspect.getmodule(self.function), "grouping", None)
+
+    @property
     def waives(self) -> dict[str, str]:
         return {**self.card.waives, **(self.preset.waives if self.preset else {})}
 
     def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options to call with.
+        """The options to call with, the preset's included; numbers may be given as text ("0.95").
 
         Raises:
-            UnknownName: no such option.
+            UnknownName: no such option. StepCreditError: a value that the option does not take.
         """
-        known = self.options
-        for name in given:
+        known, hints = self.options, get_type_hints(self.function)
+        out = dict(self.preset.options) if self.preset else {}
+        for name, value in given.items():
             if name not in known:
                 raise UnknownName(f"option of {self.name}", name, known)
-        return {**(self.preset.options if self.preset else {}), **given}
+            plain = value.item() if hasattr(value, "item") else value
+            try:
+                out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
+            except msgspec.ValidationError as error:
+                choices = get_args(hints[name])
+                hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"
+                raise StepCreditError(f"option {name}={value!r} of {self.name}: {error}", hint=hint) from None
+        return out
 
 
 def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

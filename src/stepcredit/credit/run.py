@@ -1,7 +1,7 @@
 """Run a method on a batch: fill its columns by name, say what had to be derived, check what comes back."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -145,10 +145,17 @@ def applicable(method: Method, batch: Batch) -> str | None:
     return None
 
 
-def fill(method: Method, batch: Batch, reward: RewardFrom | None, notes: list[str]) -> list[Any]:
-    """The positional arguments of a method, from the batch's columns; what is derived is added to `notes`."""
+def fill(
+    method: Method,
+    batch: Batch,
+    reward: RewardFrom | None,
+    notes: list[str],
+    function: Callable[..., Any] | None = None,
+) -> list[Any]:
+    """The positional arguments of a method (or of a `function` of its module), from the batch's columns; what is
+    derived is added to `notes`."""
     arguments: list[Any] = []
-    for name, parameter in inspect.signature(method.function).parameters.items():
+    for name, parameter in inspect.signature(function or method.function).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY:
             continue
         if name == "layout":

@@ -59,7 +59,7 @@ class Batch:
         except KeyError:
             raise missing(name, self) from None
 
-    def with_columns(self, *, axis: Axis = "S", note: str | None = None, **values: ArrayLike) -> Self:
+    def with_columns(self, *, axis: Axis = "S", note: str | None = None, **values: ArrayLike | Sequence[Any]) -> Self:
         """The same batch with columns added or replaced. Values of an id column may be any keys; `axis` serves names
         that the table does not know."""
         columns, keys, axes = dict(self.columns), dict(self.keys), dict(self.axes)
@@ -291,7 +291,7 @@ def missing(name: str, batch: Batch, wanted_by: str | None = None) -> MissingCol
     return MissingColumn(f"{who} column {name!r}{what}; the batch holds: {have}", hint=hint)
 
 
-def _as_column(name: str, given: ArrayLike) -> tuple[NDArray[Any], list[Hashable] | None]:
+def _as_column(name: str, given: ArrayLike | Sequence[Any]) -> tuple[NDArray[Any], list[Hashable] | None]:
     known = column(name)
     if known is not None and known.kind == "id":
         array = np.asarray(given) if not isinstance(given, list) else None

@@ -1,6 +1,6 @@
 """Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
 
-from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops.cells import Merge, back, cells, merge_rate, ranks, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.returns import (
     at_last,
@@ -13,7 +13,7 @@ from stepcredit.ops.returns import (
     scan,
     softmin_weight,
 )
-from stepcredit.ops.tokens import on_last_token, step_mean, to_tokens, token_left, token_rollout
+from stepcredit.ops.tokens import merge_tokens, on_last_token, step_mean, to_tokens, token_paths, token_rollout
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
@@ -32,7 +32,9 @@ __all__ = [
     "increment",
     "max_abs",
     "merge_rate",
+    "merge_tokens",
     "on_last_token",
+    "ranks",
     "returns",
     "scan",
     "shrink",
@@ -41,7 +43,7 @@ __all__ = [
     "state_cells",
     "step_mean",
     "to_tokens",
-    "token_left",
+    "token_paths",
     "token_rollout",
     "turn_cells",
     "whiten",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.data.layout import Floats, Ints, Layout, Paths
 
 
 def to_tokens(layout: Layout, credit: Floats) -> Floats:
@@ -36,15 +36,30 @@ def token_rollout(layout: Layout) -> Ints:
     return np.where(step < 0, -1, layout.rollout[step])
 
 
-def token_left(layout: Layout) -> Ints:
-    """[K] sampled tokens of the same rollout that follow; rows of one rollout must stand together."""
-    rollout = token_rollout(layout)
-    if rollout.size == 0:
-        return np.zeros(0, np.int64)
-    edge = np.flatnonzero(np.diff(rollout)) + 1
-    end = np.concatenate((edge, [rollout.size]))
-    length = np.diff(np.concatenate(([0], end)))
-    return np.repeat(end, length) - 1 - np.arange(rollout.size)
+def token_paths(layout: Layout) -> Paths:
+    """Rollout -> its sampled tokens in order. Tokens may stand in any order of steps; one of no step is on no path, and
+    a shared step's tokens are on the path of every rollout that passes it.
+
+    >>> two = Layout(np.array([0, 0]), np.array([0, 0, 1]), token_step=np.array([2, 0, 0, -1, 1]))
+    >>> token_paths(two).start, token_paths(two).rows
+    (array([0, 3, 4]), array([1, 2, 4, 0]))
+    """
+    step = layout.tokens
+    by_step = np.argsort(step, kind="stable")[int(np.sum(step < 0)) :]
+    count = layout.step_tokens
+    first = np.cumsum(count) - count
+    steps = layout.paths.rows
+    length = count[steps]
+    before = np.concatenate(([0], np.cumsum(length)))
+    inside = np.arange(before[-1]) - np.repeat(before[:-1], length)
+    return Paths(before[layout.paths.start], by_step[np.repeat(first[steps], length) + inside])
+
+
+def merge_tokens(layout: Layout, paths: Paths, x: Floats) -> Floats:
+    """[token paths] -> [K]: a shared token gets the mean over the paths through it; NaN for a token of no step."""
+    n = np.bincount(paths.rows, minlength=layout.K)
+    total = np.bincount(paths.rows, weights=x, minlength=layout.K)
+    return np.divide(total, n, out=np.full(layout.K, np.nan), where=n > 0)
 
 
 def step_mean(layout: Layout, token: Floats) -> Floats:

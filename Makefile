@@ -1,0 +1,51 @@
+# make demo    the main job on an embedded default (no torch, no data needed)
+# make check   the inner loop: lint, format, types, import order, doctests, docs, links; under a minute
+# make test    everything: check, tests, real browser
+# make docs    regenerate docs/reference and build the site into site/
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo check test docs bench clean
+.DELETE_ON_ERROR:
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.core: pyproject.toml | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/.core
+
+# torch first and pinned: CPU builds exist for this version, and nothing later may pull another.
+.venv/.torch: | $(BIN)/python
+	$(PIP) torch==2.13.0
+	@touch $@
+
+demo: .venv/.core
+	$(BIN)/stepcredit demo
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --doctest-modules --doctest-glob='*.md' src docs README.md tests/house
+	$(BIN)/python tools/reference.py --check
+	$(BIN)/mkdocs build --quiet --strict
+
+test: .venv/.torch .venv/.dev check
+	$(BIN)/pytest -n 2 tests
+
+docs: .venv/.dev
+	$(BIN)/python tools/reference.py
+	$(BIN)/mkdocs build --quiet --strict
+
+bench: .venv/.core
+	$(BIN)/stepcredit bench speed
+
+clean:
+	rm -rf .venv site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""One file per suite: what `stepcredit bench NAME` measures."""

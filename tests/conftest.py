@@ -1,0 +1,25 @@
+"""Real data and real tools: a counted skip where they are absent, a failure where STEPCREDIT_REQUIRE names them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def required(what):
+    return what in os.environ.get("STEPCREDIT_REQUIRE", "").split(",")
+
+
+def skip_or_fail(what, why):
+    if required(what):
+        pytest.fail(f"{what} is required (STEPCREDIT_REQUIRE) but {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The folder of real rollouts."""
+    folder = os.environ.get("STEPCREDIT_DATA")
+    if not folder or not Path(folder).is_dir():
+        skip_or_fail("data", "STEPCREDIT_DATA names no folder")
+    return Path(folder)
