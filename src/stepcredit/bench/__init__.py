@@ -1,0 +1,1 @@
+"""Credit against truth, labels against people, search against cost."""

@@ -1,0 +1,1 @@
+"""Worlds to act in, with exact truth where it can be had. One file a world."""

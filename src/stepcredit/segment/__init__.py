@@ -1,0 +1,82 @@
+"""Where steps begin and end: text, tokens or messages in, step boundaries out. A file in this folder is a segmenter.
+
+The name of a segmenter's first parameter says what it takes:
+
+    text        one string -> `Spans`, half-open character ranges [n, 2]
+    messages    a chat in the OpenAI format -> `Turns`
+
+Every text segmenter keeps these promises:
+
+- spans are in order, do not overlap, lie inside the text, and begin and end on a character that is not white space;
+- spans and gaps together are the text, and gaps hold nothing but white space, and separators (`separator`) or
+  environment text (`thought_action`); `tile` gives each gap to a step where a trainer wants no gaps;
+- offsets count code points, as Python strings and Hugging Face tokenizers do (JavaScript counts otherwise);
+- a line ends at CR LF, LF or a lone CR and nowhere else: form feed, NEL and U+2028 are white space inside a line;
+- time grows linearly with the text.
+
+From characters to tokens:
+
+>>> from stepcredit import segment
+>>> text = "2+2=4\\n4*3=12"
+>>> spans = segment.get("lines")(text)
+>>> spans.tolist()
+[[0, 5], [6, 12]]
+>>> offsets = segment.token_offsets(["2+2", "=4", "\\n", "4*3", "=12"])
+>>> segment.token_steps(spans, offsets).tolist()
+[0, 0, -1, 1, 1]
+>>> segment.token_steps(segment.tile(spans, len(text)), offsets).tolist()
+[0, 0, 0, 1, 1]
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import Any
+
+from stepcredit.errors import UnknownName
+from stepcredit.segment._messages import Turns, content_text
+from stepcredit.segment._spans import Ints, Spans, gaps, tile
+from stepcredit.segment._tokens import cut_after, separator_ids, token_offsets, token_spans, token_steps
+
+__all__ = [
+    "Ints",
+    "Spans",
+    "Turns",
+    "content_text",
+    "cut_after",
+    "gaps",
+    "get",
+    "names",
+    "separator_ids",
+    "tile",
+    "token_offsets",
+    "token_spans",
+    "token_steps",
+]
+
+_GROUP = "stepcredit.segment"
+
+
+def names() -> list[str]:
+    """Segmenters of this folder and of installed plug-ins (entry points of group `stepcredit.segment`), sorted.
+
+    >>> names()[:3]
+    ['assistant_turns', 'lines', 'numbered']
+    """
+    return sorted(_built_in() | {point.name for point in entry_points(group=_GROUP)})
+
+
+def get(name: str) -> Callable[..., Any]:
+    """The segmenter of this name; a built-in wins over a plug-in. Raises UnknownName, which names the nearest."""
+    if name in _built_in():
+        segmenter: Callable[..., Any] = getattr(import_module(f"{__name__}.{name}"), name)
+        return segmenter
+    for point in entry_points(group=_GROUP, name=name):
+        plugin: Callable[..., Any] = point.load()
+        return plugin
+    raise UnknownName("segmenter", name, names())
+
+
+def _built_in() -> set[str]:
+    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
