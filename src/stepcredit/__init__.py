@@ -1,1 +1,53 @@
-"""stepcredit: which step of an LLM agent's run earned the outcome."""
+"""stepcredit: which step of an LLM agent's run earned the outcome.
+
+    import stepcredit as sc
+
+    batch = sc.read("rollouts.jsonl")
+    credit = sc.assign(batch, "gigpo", gamma=0.95)
+    credit.advantages()          # one list per row, one number per sampled token, None = not judged
+"""
+
+from stepcredit.credit import Credit, Result, assign, on_columns
+from stepcredit.credit.cite import cite
+from stepcredit.credit.compare import Comparison, compare
+from stepcredit.data import Batch, Layout, Rollout, Step, Tokens, Tree, from_arrays, read, scatter, stream, write
+from stepcredit.errors import (
+    DataError,
+    LayoutError,
+    MissingColumn,
+    MissingExtra,
+    StepCreditError,
+    UnknownName,
+)
+from stepcredit.lint import check
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Comparison",
+    "Credit",
+    "DataError",
+    "Layout",
+    "LayoutError",
+    "MissingColumn",
+    "MissingExtra",
+    "Result",
+    "Rollout",
+    "Step",
+    "StepCreditError",
+    "Tokens",
+    "Tree",
+    "UnknownName",
+    "__version__",
+    "assign",
+    "check",
+    "cite",
+    "compare",
+    "from_arrays",
+    "on_columns",
+    "read",
+    "scatter",
+    "stream",
+    "write",
+]

@@ -10,9 +10,9 @@ def cite(*used: str | Credit) -> str:
     >>> print(cite("gigpo").splitlines()[0])
     @inproceedings{feng2025gigpo,
     """
-    entries = {}
+    entries: dict[str, None] = {}
     for one in used:
         method = get(one.method if isinstance(one, Credit) else one)
         text = (method.preset.bibtex if method.preset and method.preset.bibtex else method.card.bibtex).strip()
-        entries.setdefault(text, None)
+        entries[text] = None
     return "\n\n".join(entries)

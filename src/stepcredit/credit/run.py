@@ -1,8 +1,8 @@
 """Run a method on a batch: fill its columns by name, say what had to be derived, check what comes back."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Floats, Tree
 from stepcredit.errors import LayoutError, MissingColumn, StepCreditError
-from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens
+from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_rollout
 
 RewardFrom = Literal["reward", "outcome", "sum"]
 
@@ -73,6 +73,23 @@ class Credit:
         flat = [None if v != v else v for v in self.tokens[order].tolist()]
         ends = np.cumsum(np.bincount(row, minlength=rows)).tolist()
         return [flat[a:b] for a, b in pairwise([0, *ends])]
+
+    def onto(self, batch: Batch) -> Batch:
+        """The batch (of the same steps) with this credit as the column `credit.<method>`."""
+        return replace(batch, columns={**batch.columns, f"credit.{self.method}": self.steps})
+
+    def rows(self) -> Iterator[tuple[Hashable, Hashable, list[float | None]]]:
+        """`advantages()` with the names of each row's group and rollout; a row without tokens has none (None)."""
+        batch, lay = self.batch, self.batch.layout
+        lists = self.advantages()
+        rollout = np.arange(lay.R)
+        if "token_row" in batch:
+            rollout = np.full(len(lists), -1, np.int64)
+            rollout[batch["token_row"]] = token_rollout(lay)
+        for r, values in zip(rollout.tolist(), lists, strict=True):
+            yield (
+                (None, None, values) if r < 0 else (batch.group_name(int(lay.group[r])), batch.rollout_name(r), values)
+            )
 
     def _token_paths(self) -> tuple[NDArray[Any], NDArray[Any], int]:
         """Tokens in path order: a shared step's tokens stand in every rollout that passes it."""

@@ -29,21 +29,22 @@ def center(
 
         y = (x - location) / (max(spread, floor) + eps)               eps_at "spread"
         y = (x - location) / max(sqrt(spread^2 + eps), floor)         eps_at "variance"
+        y = x - location                                              where max(spread, floor) is 0
 
     Args:
         x: [n] values; NaN is not judged: left out of the statistics, NaN in the result.
         by: [n] cell of each value, any integers >= 0; None: one cell.
         location: "mean"; "others", the mean of the other values of the cell; "median", the lower one.
-        spread: "sample" (n - 1), "population" (n), "others" (the sample spread of the other values; where that is 0
-            the value is only centered), "mad" (1.4826 x median distance from the cell's lower median), "none" (only
-            center; eps and floor are unused).
+        spread: "sample" (n - 1), "population" (n), "others" (the sample spread of the other values), "mad" (1.4826 x
+            median distance from the cell's lower median), "none" (only center; eps and floor are unused).
         spread_by: [n] cells of the spread where they differ from those of the location.
         eps: added to the spread, or to the variance under the root.
         eps_at: which of the two.
         floor: smallest spread.
-        lone: what the only judged value of a cell gets: "zero" (nothing to compare), "raw" (x / (1 + eps), as in
+        lone: what a value gets that has no other to be compared with in its cell: "zero", "raw" (x / (1 + eps), as in
             verl), "nan" (not judged).
         weight: [n] how often each value counts (not for medians); weight 0 is compared but not counted.
+            "others" leaves out all of a value's own weight.
 
     Returns:
         [n]. A cell of equal values gives exactly 0: values are shifted by one of their own before anything is
@@ -87,11 +88,13 @@ def center(
             scale = np.maximum(np.sqrt(width * width + eps), floor)
         else:
             scale = np.maximum(width, floor) + eps
-        usable = scale > 0 if spread != "others" else width > 0
-        y = np.divide(y, scale, out=y if spread == "others" else np.zeros_like(y), where=usable)
-    if lone != "zero":
-        alone = count[by] == 1
-        y[alone] = x[alone] / (1 + (0.0 if spread == "none" else eps)) if lone == "raw" else np.nan
+        # Not by eps alone: a value apart from a cell whose counted values are all equal would get 1e6 and more.
+        np.divide(y, scale, out=y, where=np.maximum(width, floor) > 0)
+    if lone != "zero" or w is not None:
+        own = 1.0 if w is None else w
+        alone = (count[by] == own) & (own <= 1)
+        raw = x[alone] / (1 + (0.0 if spread == "none" else eps))
+        y[alone] = 0.0 if lone == "zero" else raw if lone == "raw" else np.nan
     return y
 
 

@@ -59,7 +59,9 @@ def merge_tokens(layout: Layout, paths: Paths, x: Floats) -> Floats:
     """[token paths] -> [K]: a shared token gets the mean over the paths through it; NaN for a token of no step."""
     n = np.bincount(paths.rows, minlength=layout.K)
     total = np.bincount(paths.rows, weights=x, minlength=layout.K)
-    return np.divide(total, n, out=np.full(layout.K, np.nan), where=n > 0)
+    out = np.full(layout.K, np.nan)
+    np.divide(total, n, out=out, where=n > 0)
+    return out
 
 
 def step_mean(layout: Layout, token: Floats) -> Floats:

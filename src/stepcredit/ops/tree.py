@@ -32,28 +32,33 @@ def backup(tree: Tree, outcome: Floats, *, by: Backup = "children") -> NodeValue
     """
     nodes = tree.S + tree.G
     ends, judged = tree.ends, ~np.isnan(outcome)
-    total = np.bincount(ends[judged], weights=outcome[judged], minlength=nodes)
-    squares = np.bincount(ends[judged], weights=outcome[judged] ** 2, minlength=nodes)
+    # Shifted by one outcome of the task: equal outcomes then differ by exactly 0, whatever the shape of the tree.
+    base = np.zeros(tree.G)
+    base[tree.group[judged][::-1]] = outcome[judged][::-1]
+    x = outcome - base[tree.group]
+    total = np.bincount(ends[judged], weights=x[judged], minlength=nodes)
     count = np.bincount(ends[judged], minlength=nodes).astype(float)
     leaf_total, leaf_count = total.copy(), count.copy()
-    value = np.full(nodes, np.nan)
+    mean = np.full(nodes, np.nan)
     order = np.argsort(-tree.depth, kind="stable")
     level_ends = np.flatnonzero(np.diff(tree.depth[order])) + 1
     for rows in np.split(order, level_ends) if order.size else []:
         v = np.divide(total[rows], count[rows], out=np.full(rows.size, np.nan), where=count[rows] > 0)
-        value[rows] = v
+        mean[rows] = v
         up, known = tree.parent[rows], ~np.isnan(v)
         np.add.at(total, up[known], v[known])
-        np.add.at(squares, up[known], v[known] ** 2)
         np.add.at(count, up[known], 1.0)
         np.add.at(leaf_total, up, leaf_total[rows])
         np.add.at(leaf_count, up, leaf_count[rows])
-    np.divide(total, count, out=value, where=count > 0)
-    variance = np.divide(squares, count, out=np.zeros(nodes), where=count > 0) - np.nan_to_num(value) ** 2
-    variance[variance < 1e-12 * np.maximum(np.nan_to_num(value) ** 2, 1e-300)] = 0.0
+    np.divide(total, count, out=mean, where=count > 0)
+    children = ~np.isnan(mean[: tree.S])
+    above = np.concatenate((tree.parent[children], ends[judged]))
+    apart = np.concatenate((mean[: tree.S][children], x[judged])) - mean[above]
+    squares = np.bincount(above, weights=apart * apart, minlength=nodes)
+    variance = np.divide(squares, count, out=np.zeros(nodes), where=count > 0)
     if by == "leaves":
-        value = np.divide(leaf_total, leaf_count, out=np.full(nodes, np.nan), where=leaf_count > 0)
-    return NodeValues(value, np.sqrt(np.maximum(variance, 0.0)))
+        mean = np.divide(leaf_total, leaf_count, out=np.full(nodes, np.nan), where=leaf_count > 0)
+    return NodeValues(mean + np.concatenate((base[tree.step_group], base)), np.sqrt(variance))
 
 
 def edge_advantage(tree: Tree, value: Floats) -> Floats:

@@ -36,6 +36,7 @@ from typing import Any
 
 from stepcredit.errors import UnknownName
 from stepcredit.segment._messages import Turns, content_text
+from stepcredit.segment._rollouts import cut
 from stepcredit.segment._spans import Ints, Spans, gaps, tile
 from stepcredit.segment._tokens import cut_after, separator_ids, token_offsets, token_spans, token_steps
 
@@ -44,6 +45,7 @@ __all__ = [
     "Spans",
     "Turns",
     "content_text",
+    "cut",
     "cut_after",
     "gaps",
     "get",

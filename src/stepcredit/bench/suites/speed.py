@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -59,8 +60,8 @@ def methods(steps: int = 1_000_000, repeats: int = 3) -> Iterator[Timing]:
     arrays = [batch.layout.rollout, *batch.columns.values()]
     copy = _best(lambda: [a.copy() for a in arrays], repeats)
     for name in METHODS:
-        mine = _best(lambda name=name: assign(_fresh(batch), name), repeats)
-        loop = _best(lambda name=name: LOOPS[name](small), 1)
+        mine = _best(partial(_run, name, batch), repeats)
+        loop = _best(partial(LOOPS[name], small), 1)
         got, want = assign(small, name).values, LOOPS[name](small)
         if not np.allclose(got, want, atol=1e-6):
             raise ArithmeticError(f"{name} and its plain loop disagree by {np.nanmax(np.abs(got - want)):g}")
@@ -139,6 +140,10 @@ def peak_gb() -> float:
     """Peak resident memory of this process, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _run(name: str, batch: Batch) -> None:
+    assign(_fresh(batch), name)
 
 
 def _fresh(batch: Batch) -> Batch:
@@ -223,7 +228,8 @@ def _loop_hgpo(batch: Batch, history: int = 2, alpha: float = 1.0, eps: float = 
             if item != 0:
                 total[s] += (k + 1) ** alpha * item
                 weights[s] += (k + 1) ** alpha
-    return total / weights
+    credit: Floats = total / weights
+    return credit
 
 
 def _loop_salt(batch: Batch, history: int = 3) -> Floats:

@@ -17,11 +17,12 @@ CARD = Card(
     code="https://github.com/langfengQ/verl-agent",
     evidence="official code executed",
     needs="step rewards (or an outcome), the state each step was taken in, rollouts of a prompt that start alike",
-    bias="The state term's baseline is the mean over the actions seen in the state: action-independent, but it holds the "
-    "step's own return, and with gamma < 1 it rewards reaching success in fewer steps. With population='steps' a long "
-    "rollout weighs more in the episode term, so the sum over rollouts need not be 0.",
+    bias="The state term's baseline is the mean over the actions seen in the state: action-independent, but it holds "
+    "the step's own return, and with gamma < 1 it rewards reaching success in fewer steps. With population='steps' a "
+    "long rollout weighs more in the episode term, so the sum over rollouts need not be 0.",
     departures="population='rollouts' (one entry per rollout) is the paper's text; the official code's default takes "
-    "mean and spread over step rows: preset verl-agent. Missing states are unique here; the official code refuses them.",
+    "mean and spread over step rows: preset verl-agent. Missing states are unique here; the official code refuses "
+    "them.",
     holds=frozenset({"scale"}),
 )
 
@@ -32,8 +33,8 @@ PRESETS = {
         {**_STEP_ROWS, "spread": "none"}, "verl-agent gigpo/core_gigpo.py, mode mean_norm (its yaml)"
     ),
     "trinity": Preset(
-        {"spread": "none", "states_over": "batch", "gamma": 1.0},
-        "Trinity-RFT advantage_fn gigpo (PR #560), fnorm=none: anchors pool over the batch",
+        {"spread": "none", "states_over": "batch", "gamma": 1.0, "lone": "raw"},
+        "Trinity-RFT advantage_fn gigpo (PR #560), fnorm=none: anchors pool over the batch (without its 1 / (1 + eps))",
         waives={"other_prompts": "equal states of different prompts are one cell"},
     ),
     "roll": Preset(

@@ -17,11 +17,13 @@ CARD = Card(
     code="https://github.com/verl-project/verl, https://github.com/huggingface/trl",
     evidence="official code executed",
     needs="one outcome per rollout, several rollouts per prompt",
-    bias="The baseline does not depend on actions (but holds the rollout's own outcome, which shrinks the advantage by "
-    "(n - 1)/n). Dividing by the spread weighs nearly solved and nearly failed prompts up. Each step of a rollout gets "
-    "the same number, so a long rollout has more of it in total.",
-    departures="None from the paper's outcome supervision; frameworks differ in spread, epsilon and what a lone rollout "
-    "gets: see the presets. Equal outcomes give exactly 0 here (float dust over epsilon in the originals).",
+    bias="The baseline does not depend on actions (but holds the rollout's own outcome, which shrinks the advantage "
+    "by (n - 1)/n). Dividing by the spread weighs nearly solved and nearly failed prompts up. Each step of a rollout "
+    "gets the same number, so a long rollout has more of it in total.",
+    departures="None from the paper's outcome supervision; frameworks differ in spread, epsilon and what a lone "
+    "rollout gets: see the presets. Equal outcomes give exactly 0 here; in the originals float dust is divided by "
+    "the epsilon (five of 0.81 give -0.056 in verl's float32; NeMo-RL's one-pass spread can blow 1, .03, .03, .03 up "
+    "to 93,774). An unknown outcome is not judged: TRL gives it 0, in verl it makes its whole group NaN.",
     holds=frozenset({"shift"}),
 )
 

@@ -1,0 +1,5 @@
+"""`python -m stepcredit` is the `stepcredit` command."""
+
+from stepcredit.app.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The `stepcredit` command and its pages. No arithmetic lives here."""

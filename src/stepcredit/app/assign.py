@@ -1,0 +1,134 @@
+"""`stepcredit assign`: one number per step."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from stepcredit.app.console import note, notes, print_json, progress, say, table
+from stepcredit.app.options import (
+    Error,
+    Format,
+    Json,
+    Map,
+    OnError,
+    Report,
+    RewardOption,
+    Rollouts,
+    Set,
+    account,
+    pairs,
+    reading,
+)
+from stepcredit.credit import Credit, get
+from stepcredit.credit import assign as assign_credit
+from stepcredit.data import AdvantageWriter, Batch, Writer
+from stepcredit.errors import StepCreditError
+
+
+def assign(
+    rollouts: Rollouts,
+    method: Annotated[
+        list[str], typer.Option("--method", "-M", help="A name of `stepcredit methods`. May be given several times.")
+    ] = ["gigpo"],  # noqa: B006
+    set: Set = [],  # noqa: B006
+    reward: RewardOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Rollouts with their credit: .jsonl, .jsonl.gz, .jsonl.zst, .parquet."),
+    ] = None,
+    advantages: Annotated[
+        Path | None,
+        typer.Option("--advantages", help="One list of numbers per row, one per sampled token (JSONL), for a trainer."),
+    ] = None,
+    report: Report = None,
+    format: Format = None,
+    map: Map = [],  # noqa: B006
+    on_error: Error = OnError.raise_,
+    json: Json = False,
+) -> None:
+    """Give every step its credit by one or more methods.
+
+    Files larger than memory are read group by group, unless a method needs the whole batch or a report is wanted.
+
+    Example: stepcredit assign runs.jsonl --method gigpo --set gamma=0.95 -o credited.jsonl --report page.html
+    """
+    options = pairs(set, "--set")
+    chosen = [get(m) for m in method]
+    for one in chosen:
+        one.check_options(options)
+    if advantages is not None and len(chosen) > 1:
+        raise StepCreditError("--advantages holds one number per token: give one --method")
+    source = reading(rollouts, format, map, on_error)
+    whole = report is not None or any("other_prompts" in m.waives for m in chosen)
+    batches: Iterator[Batch] = iter([source.read()]) if whole else source.stream()
+    totals = {m: _Total() for m in method}
+    last: list[Credit] = []
+    with ExitStack() as files, progress("rollouts") as advance:
+        writer = files.enter_context(Writer(output)) if output else None
+        exporter = files.enter_context(AdvantageWriter(advantages)) if advantages else None
+        for batch in batches:
+            last = [assign_credit(batch, m, reward=reward.value if reward else None, **options) for m in method]
+            for credit in last:
+                totals[credit.method].add(credit)
+                batch = credit.onto(batch)
+            if writer:
+                writer.write(batch)
+            if exporter:
+                exporter.write(last[0].rows())
+            advance(batch.layout.R)
+    account(source)
+    notes(n for t in totals.values() for n in t.notes)
+    if report and last:
+        from stepcredit.app.report import write_report
+
+        write_report(report, last[0].batch, last, source=", ".join(rollouts))
+    result = [{"method": m, **t.summary()} for m, t in totals.items()]
+    if json:
+        print_json(result)
+        return
+    table(list(result[0]), [list(r.values()) for r in result])
+    for label, path in (("rollouts with credit", output), ("advantages", advantages), ("report", report)):
+        if path:
+            note(f"{label}: {path}")
+    if not (output or advantages or report):
+        say()
+        say("Nothing was written: add -o credited.jsonl, --advantages tokens.jsonl or --report page.html.", "dim")
+
+
+class _Total:
+    """Running account of one method's credit over batches."""
+
+    def __init__(self) -> None:
+        self.steps = self.judged = self.zero = self.rollouts = 0
+        self.sum = self.squares = 0.0
+        self.low, self.high = np.inf, -np.inf
+        self.notes: dict[str, None] = {}
+
+    def add(self, credit: Credit) -> None:
+        values = credit.steps[~np.isnan(credit.steps)]
+        self.steps += credit.steps.size
+        self.rollouts += credit.batch.layout.R
+        self.judged += values.size
+        self.zero += int(np.sum(values == 0))
+        self.sum += float(values.sum())
+        self.squares += float((values**2).sum())
+        self.low, self.high = min(self.low, values.min(initial=np.inf)), max(self.high, values.max(initial=-np.inf))
+        self.notes.update(dict.fromkeys(credit.notes))
+
+    def summary(self) -> dict[str, Any]:
+        n, nan = self.judged, float("nan")
+        mean = self.sum / n if n else nan
+        return {
+            "rollouts": self.rollouts,
+            "steps": self.steps,
+            "judged": n,
+            "zero": self.zero,
+            "mean": mean,
+            "spread": float(np.sqrt(max(self.squares / n - mean**2, 0.0))) if n else nan,
+            "lowest": float(self.low) if n else nan,
+            "highest": float(self.high) if n else nan,
+        }

@@ -1,0 +1,37 @@
+"""`stepcredit convert`: one format into another."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stepcredit.app.console import note, notes, progress
+from stepcredit.app.options import Error, Format, Map, OnError, Rollouts, account, reading
+from stepcredit.data import Writer
+
+
+def convert(
+    rollouts: Rollouts,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+    ],
+    format: Format = None,
+    map: Map = [],  # noqa: B006
+    on_error: Error = OnError.raise_,
+) -> None:
+    """Read rollouts of any format and write ours, group by group.
+
+    Example: stepcredit convert tau_results.json -o rollouts.parquet
+    """
+    source = reading(rollouts, format, map, on_error)
+    count = steps = 0
+    told: dict[str, None] = {}
+    with Writer(output) as writer, progress("rollouts") as advance:
+        for batch in source.stream():
+            writer.write(batch)
+            count, steps = count + batch.layout.R, steps + batch.layout.S
+            told.update(dict.fromkeys(batch.notes))
+            advance(batch.layout.R)
+    account(source)
+    notes(told)
+    note(f"{count:,} rollouts, {steps:,} steps: {output}", "")

@@ -1,0 +1,57 @@
+"""`stepcredit state`: make states, and see how much they merge."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stepcredit.app.console import note, notes, print_json, say, table
+from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, load
+from stepcredit.data import write
+from stepcredit.evidence.state import NORMALIZERS, merge_of, survey, with_states
+
+
+def state(
+    rollouts: Rollouts,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="last: the observation before the step. history: all of them. set: which have been seen. column:NAME. "
+            "FILE.py:FUNCTION, which takes a rollout and returns one key per step. Not given: only the survey.",
+        ),
+    ] = None,
+    normalize: Annotated[
+        str, typer.Option(help=f"Differences that do not count, of: {','.join(NORMALIZERS)}. Default: none, exact.")
+    ] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rollouts with their states.")] = None,
+    format: Format = None,
+    map: Map = [],  # noqa: B006
+    on_error: Error = OnError.raise_,
+    json: Json = False,
+) -> None:
+    """State ids from what was observed; prints the merge rate and the share of states met once.
+
+    merged: share of steps that share their state with another step of the same task. alone: the others. Methods that
+    compare actions within a state (gigpo, hgpo) learn only from merged steps.
+
+    Example: stepcredit state runs.jsonl --from last --normalize whitespace,numbers -o with_states.jsonl
+    """
+    batch = load(rollouts, format, map, on_error)
+    if source is None:
+        rows = [(name, *merge) for name, merge in survey(batch)]
+    else:
+        batch = with_states(batch, source, normalize=[n for n in normalize.split(",") if n])
+        notes(batch.notes[-1:])
+        rows = [(source, *merge_of(batch))]
+    if output:
+        write(batch, output)
+    names = ["states", "cells", "merged", "alone", "largest"]
+    if json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    elif rows:
+        table(names, rows)
+    else:
+        say("No states and no observations in these rollouts: give --from column:NAME or FILE.py:FUNCTION.")
+    if output:
+        note(f"rollouts with states: {output}")

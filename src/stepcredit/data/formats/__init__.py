@@ -1,0 +1,77 @@
+"""File formats. A file in this folder is a format; so is a module behind an entry point `stepcredit.formats`.
+
+A format module holds
+- a docstring: what becomes group, rollout, step, state and outcome, and what is not known;
+- `FIELDS`: names of the fields that it reads;
+- `fits(first, path) -> bool`: does the first row of a file look like this format? Never raises;
+- `rollouts(rows, **options) -> Iterator[Rollout]`: keyword-only options with defaults. Each row is read inside
+  `with rows.guard(row):`, so that an error is placed, and raised or listed as the caller chose;
+- optionally `NAN_IS_NULL = True`: its writer puts the literals NaN and Infinity into JSON.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import Any, Protocol, cast
+
+from stepcredit.data.records import Rollout
+from stepcredit.errors import DataError, UnknownName
+
+GROUP = "stepcredit.formats"
+
+
+class Format(Protocol):
+    """What a format module offers."""
+
+    FIELDS: tuple[str, ...]
+    rollouts: Callable[..., Iterator[Rollout]]
+
+    def fits(self, first: Mapping[str, Any], path: str) -> bool: ...
+
+
+def names() -> list[str]:
+    """Built-in formats, then those of installed plug-ins."""
+    return _built_in() + sorted(e.name for e in entry_points(group=GROUP))
+
+
+def get(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        UnknownName
+    """
+    if name in _built_in():
+        return cast(Format, import_module(f"{__name__}.{name}"))
+    for point in entry_points(group=GROUP, name=name):
+        return cast(Format, point.load())
+    raise UnknownName("format", name, names())
+
+
+def detect(first: Mapping[str, Any], path: str) -> str:
+    """The one format that a first row fits.
+
+    Raises:
+        DataError: none fits, or several do; names the formats and the fields seen.
+    """
+    fitting = [name for name in names() if get(name).fits(first, path)]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise DataError(
+        f"several formats fit: {', '.join(fitting)}" if fitting else "no format fits",
+        file=path,
+        got=f"fields {', '.join(map(str, first)) or 'none'}",
+        expected=f"one of the formats {', '.join(names())}",
+        hint="say which: --format <name>; rename fields: --map group=<field>, --map rollout=<field>",
+    )
+
+
+def options(name: str) -> dict[str, Any]:
+    """Names and defaults of a format's options."""
+    parameters = inspect.signature(get(name).rollouts).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _built_in() -> list[str]:
+    return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))

@@ -1,0 +1,231 @@
+"""Files to batches: all at once, or group by group in bounded memory."""
+
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stepcredit.data import formats
+from stepcredit.data.batch import Batch
+from stepcredit.data.records import Rollout, check
+from stepcredit.data.rows import OnError, Rows
+from stepcredit.data.storage import placed, sources
+from stepcredit.errors import DataError, UnknownName
+
+Paths = str | Path | Sequence[str | Path]
+_Placed = tuple[Rollout, str, int]  # a rollout, and the file and row it came from
+
+
+class Reading:
+    """Files on the way to rollouts. Iterate over it for the rollouts one by one, or use `read` or `stream`.
+
+    Args:
+        path: a file, "-" for standard input, a folder, a glob, or a list of these, read in order.
+        format: name of the format; None: found from the first row.
+        map: our field name -> the name it bears in the file; dots go into objects: {"outcome": "info.reward"}.
+        on_error: "raise" at the first bad row, or "skip" such rows and list them.
+        options: of the format.
+
+    Attributes:
+        format: name of the format.
+        skipped: a DataError for each row left out. notes: what was derived or left out, in words.
+        rows, bytes: rows read, and their size before compression. All of the latest pass over the files.
+
+    Raises:
+        DataError: names file, row, got, expected.
+        UnknownName: no such format, option, or field to map to.
+    """
+
+    def __init__(
+        self,
+        path: Paths,
+        *,
+        format: str | None = None,
+        map: Mapping[str, str] | None = None,
+        on_error: OnError = "raise",
+        **options: Any,
+    ) -> None:
+        self._files = sources(path)
+        self._map, self._on_error, self._options = map, on_error, options
+        self._rows = Rows(self._files, map=map, on_error=on_error, nan=True)
+        self.format = format or self._detect()
+        self._module = formats.get(self.format)
+        known = formats.options(self.format)
+        for name in options.keys() - known.keys():
+            raise UnknownName(f"option of format {self.format!r}", name, known)
+        fields = {*Rollout.__struct_fields__, *self._module.FIELDS}
+        for name in (map or {}).keys() - fields:
+            raise UnknownName("field to map to", name, fields)
+
+    def _detect(self) -> str:
+        for row in self._rows:
+            return formats.detect(row.value, row.file)
+        if self._rows.skipped:
+            raise self._rows.skipped[0]
+        raise DataError("there is nothing to read", hint="name at least one file")
+
+    @property
+    def skipped(self) -> list[DataError]:
+        return self._rows.skipped
+
+    @property
+    def notes(self) -> list[str]:
+        return self._rows.notes
+
+    @property
+    def rows(self) -> int:
+        return self._rows.count
+
+    @property
+    def bytes(self) -> int:
+        return self._rows.bytes
+
+    def __iter__(self) -> Iterator[Rollout]:
+        return (rollout for rollout, _, _ in self._distinct(self._pass()))
+
+    def read(self) -> Batch:
+        """Everything in one batch, in the order of the files."""
+        return self._batch(self._pass())
+
+    def stream(self, *, steps: int = 100_000) -> Iterator[Batch]:
+        """Batches of whole groups, of at most `steps` steps where a group is not larger.
+
+        Memory holds one batch and the names of the groups. The files are read twice, the first time to see where
+        groups stand; groups that are not together are sorted on disk, in a temporary file, and a note says so.
+        """
+        sizes, together, kept = self._survey(steps)
+        if kept is not None:
+            yield self._batch(kept)
+            return
+        plan = _plan(sizes, steps)
+        for placed_rollouts in self._direct(plan) if together else self._sorted(plan):
+            yield self._batch(placed_rollouts)
+
+    def _pass(self) -> Iterator[_Placed]:
+        """One pass over the files, from the start."""
+        nan = getattr(self._module, "NAN_IS_NULL", False)
+        rows = self._rows = Rows(self._files, map=self._map, on_error=self._on_error, nan=nan)
+        for rollout in self._module.rollouts(rows, **self._options):
+            file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
+            try:
+                check(rollout)
+            except DataError as error:
+                rows.bad(error)
+                continue
+            yield rollout, file, number
+
+    def _distinct(self, rollouts: Iterable[_Placed]) -> Iterator[_Placed]:
+        seen: set[tuple[str | int, str | int]] = set()
+        for one in rollouts:
+            rollout, file, row = one
+            name = (rollout.group, rollout.rollout)
+            if name in seen:
+                error = DataError(
+                    f"group {rollout.group!r} holds two rollouts of this name",
+                    rollout=rollout.rollout,
+                    hint="give each attempt of a task its own rollout id; --on-error skip keeps the first",
+                )
+                self._rows.bad(error.at(file=file, row=row))
+                continue
+            seen.add(name)
+            yield one
+
+    def _batch(self, rollouts: Iterable[_Placed]) -> Batch:
+        batch = Batch.from_records([r for r, _, _ in self._distinct(rollouts)])
+        for note in self.notes:
+            batch = batch.with_note(note)
+        if self.skipped:
+            batch = batch.with_note(f"{len(self.skipped)} rows left out; the first: {self.skipped[0].message}")
+        return batch
+
+    def _survey(self, steps: int) -> tuple[dict[str | int, int], bool, list[_Placed] | None]:
+        """Steps of each group; whether each group stands together; all rollouts, if they make one batch."""
+        sizes: dict[str | int, int] = {}
+        kept: list[_Placed] | None = []
+        together, before, total = True, None, 0
+        for one in self._pass():
+            rollout = one[0]
+            together = together and (rollout.group == before or rollout.group not in sizes)
+            before = rollout.group
+            size = max(len(rollout.steps), 1)
+            sizes[before] = sizes.get(before, 0) + size
+            total += size
+            if total > steps:
+                kept = None
+            elif kept is not None:
+                kept.append(one)
+        return sizes, together, kept
+
+    def _direct(self, plan: Mapping[str | int, int]) -> Iterator[list[_Placed]]:
+        gathered: list[_Placed] = []
+        current = 0
+        for one in self._pass():
+            number = plan[one[0].group]
+            if number != current:
+                yield gathered
+                gathered, current = [], number
+            gathered.append(one)
+        yield gathered
+
+    def _sorted(self, plan: Mapping[str | int, int]) -> Iterator[list[_Placed]]:
+        encode, decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(_Placed).decode
+        index = [array("q") for _ in range(max(plan.values()) + 1)]
+        with tempfile.TemporaryFile() as spool:
+            end = 0
+            for one in self._pass():
+                index[plan[one[0].group]].append(end)
+                with placed("the temporary file for sorting groups"):
+                    end += spool.write(encode(one) + b"\n")
+            self._rows.note("groups are not together in the file: sorted on disk, read twice")
+            for offsets in index:
+                gathered = []
+                for at in offsets:
+                    spool.seek(at)
+                    gathered.append(decode(spool.readline()))
+                yield gathered
+
+
+def read(
+    path: Paths,
+    *,
+    format: str | None = None,
+    map: Mapping[str, str] | None = None,
+    on_error: OnError = "raise",
+    **options: Any,
+) -> Batch:
+    """A Batch of all rollouts in a file, in their order. Arguments and errors: see `Reading`.
+
+    What was left out is in the notes of the batch; to get at each error, use `Reading`.
+    """
+    return Reading(path, format=format, map=map, on_error=on_error, **options).read()
+
+
+def stream(
+    path: Paths,
+    *,
+    format: str | None = None,
+    map: Mapping[str, str] | None = None,
+    on_error: OnError = "raise",
+    steps: int = 100_000,
+    **options: Any,
+) -> Iterator[Batch]:
+    """Batches of whole groups, in bounded memory. Arguments and errors: see `Reading` and `Reading.stream`."""
+    return Reading(path, format=format, map=map, on_error=on_error, **options).stream(steps=steps)
+
+
+def _plan(sizes: Mapping[str | int, int], steps: int) -> dict[str | int, int]:
+    """Number of the batch that each group goes to.
+
+    >>> _plan({"a": 2, "b": 2, "c": 1, "d": 9}, 3)
+    {'a': 0, 'b': 1, 'c': 1, 'd': 2}
+    """
+    plan, number, total = {}, 0, 0
+    for group, size in sizes.items():
+        if total and total + size > steps:
+            number, total = number + 1, 0
+        plan[group] = number
+        total += size
+    return plan

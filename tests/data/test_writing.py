@@ -1,0 +1,257 @@
+"""Records to files and back: equal values, equal bytes, whole files or none."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stepcredit.data.batch import Batch
+from stepcredit.data.reading import Reading, read
+from stepcredit.data.records import Rollout, Step, Tokens, ToolCall
+from stepcredit.data.writing import Writer, write, write_advantages
+from stepcredit.errors import DataError
+
+SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+number = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+key = st.none() | text | st.integers(-(2**70), 2**70) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+anything = st.recursive(key, lambda s: st.lists(s, max_size=3) | st.dictionaries(text, s, max_size=3), max_leaves=6)
+names = text.filter(lambda t: t not in {*Rollout.__struct_fields__, *Step.__struct_fields__, "schema_version"})
+extra = st.dictionaries(names, anything, max_size=3)
+count = st.none() | st.integers(-(2**63), 2**63 - 1)
+
+
+@st.composite
+def tokens(draw):
+    n = draw(st.integers(0, 3))
+    lists = {f: st.lists(number, min_size=n, max_size=n) for f in ("logp", "value", "reward")}
+    lists |= {f: st.lists(st.integers(-9, 9), min_size=n, max_size=n) for f in ("id", "source")}
+    chosen = draw(st.fixed_dictionaries({}, optional=lists))
+    return Tokens(n=draw(st.sampled_from([None, n])), **chosen)
+
+
+steps = st.builds(
+    Step,
+    id=st.none(),
+    **dict.fromkeys(("agent", "state", "action", "observation", "next_state"), key),
+    text=st.none() | text,
+    tool_calls=st.lists(st.builds(ToolCall, name=text, arguments=anything, id=st.none() | text), max_size=2),
+    reward=number,
+    match=st.none() | st.booleans(),
+    evidence=st.dictionaries(text, number | st.lists(number, max_size=2), max_size=2),
+    credit=st.dictionaries(text, number, max_size=2),
+    tokens=st.none() | tokens(),
+    extra=extra,
+)
+rollouts = st.builds(
+    Rollout,
+    group=text | st.integers(-(2**70), 2**70),
+    rollout=text | st.integers(),
+    outcome=number,
+    task=st.none() | text,
+    rewards=st.dictionaries(text, number, max_size=2),
+    weight=st.none() | st.floats(0, 9),
+    batch=count,
+    policy_version=count,
+    prefix=st.lists(text, max_size=2),
+    steps=st.lists(steps, max_size=3),
+    final_state=key,
+    extra=extra,
+)
+batches = st.lists(rollouts, min_size=1, max_size=4, unique_by=lambda r: (r.group, r.rollout))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(records=batches)
+def test_what_was_written_is_read_and_writes_the_same_bytes(tmp_path_factory, suffix, records):
+    path = tmp_path_factory.getbasetemp() / f"there{suffix}"
+    write(records, path)
+    back = list(Reading(path))
+    assert back == records
+    for old, new in zip(records, back, strict=True):
+        assert list(old.extra) == list(new.extra)
+        assert [list(s.extra) for s in old.steps] == [list(s.extra) for s in new.steps]
+    again = tmp_path_factory.getbasetemp() / f"again{suffix}"
+    write(back, again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def some(n=3, **more):
+    return [Rollout(group="a", rollout=i, outcome=1.0, steps=[Step(text="x", tokens=Tokens(n=2))], **more) for i in range(n)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_bytes_do_not_depend_on_how_rollouts_come_in_batches(tmp_path, suffix):
+    records = some(9)
+    write(records, tmp_path / f"whole{suffix}")
+    with Writer(tmp_path / f"parts{suffix}") as out:
+        out.write(records[:2])
+        out.write(Batch.from_records(records[2:5]))
+        out.write(iter(records[5:]))
+    assert (tmp_path / f"whole{suffix}").read_bytes() == (tmp_path / f"parts{suffix}").read_bytes()
+
+
+def test_parquet_is_cut_into_row_groups_by_content_alone(tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("stepcredit.data.writing._ROW_GROUP", 8)
+    records = some(7)
+    write(records, tmp_path / "whole.parquet")
+    with Writer(tmp_path / "parts.parquet") as out:
+        for r in records:
+            out.write([r])
+    assert pq.ParquetFile(tmp_path / "whole.parquet").num_row_groups == 4
+    assert (tmp_path / "whole.parquet").read_bytes() == (tmp_path / "parts.parquet").read_bytes()
+    assert list(Reading(tmp_path / "whole.parquet")) == records
+
+
+def test_both_kinds_of_file_carry_the_schema_version(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    write(some(), tmp_path / "x.jsonl")
+    write(some(), tmp_path / "x.parquet")
+    assert json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0])["schema_version"] == 1
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table.schema.metadata[b"stepcredit.schema_version"] == b"1"
+    pq.write_table(table.replace_schema_metadata({"stepcredit.schema_version": "7"}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="another version"):
+        read(tmp_path / "x.parquet")
+
+
+def test_parquet_keeps_numbers_as_columns(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    write(some(2), tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet", columns=["group", "outcome"]).to_pydict()
+    assert table == {"group": ['"a"', '"a"'], "outcome": [1.0, 1.0]}
+
+
+def test_a_parquet_of_ours_that_was_edited_badly_is_named(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    write(some(2), tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet")
+    pq.write_table(table.set_column(0, "group", pa.array(['"a"', "a"])), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x.parquet, row 2: field 'group' must hold JSON text"):
+        read(tmp_path / "x.parquet")
+
+
+def test_gzip_holds_no_time_and_no_name(tmp_path):
+    write(some(), tmp_path / "a.jsonl.gz")
+    write(some(), tmp_path / "b.jsonl.gz")
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()).count(b"\n") == 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(b"before")
+    with pytest.raises(RuntimeError, match="mine"), Writer(path) as out:
+        out.write(some())
+        raise RuntimeError("mine")
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of file size are a matter of POSIX")
+def test_a_full_disk_is_a_clear_error_and_leaves_no_half_file(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    code = f"""
+import os, resource, signal
+from stepcredit.data.records import Rollout
+from stepcredit.data.writing import write
+from stepcredit.errors import DataError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    write((Rollout(group=os.urandom(3000).hex(), rollout=i) for i in range(300)), {str(path)!r})
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert "File too large" in done.stdout
+    assert path.name in done.stdout
+    assert done.stderr == ""
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_kill_leaves_what_was_there(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"before")
+    code = f"""
+import os, signal
+from stepcredit.data.records import Rollout
+from stepcredit.data.writing import Writer
+with Writer({str(path)!r}) as out:
+    out.write([Rollout(group="x" * 1_000_000, rollout=0)])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert path.read_bytes() == b"before"
+
+
+def test_devices_are_written_to_and_links_followed(tmp_path):
+    (tmp_path / "null.jsonl").symlink_to("/dev/null")
+    write(some(), tmp_path / "null.jsonl")
+    assert os.path.samefile(tmp_path / "null.jsonl", "/dev/null")
+    (tmp_path / "real.jsonl").write_text("old")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    write(some(), tmp_path / "link.jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert len(read(tmp_path / "real.jsonl").records) == 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_device_is_a_clear_error(tmp_path):
+    (tmp_path / "x.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError, match="No space left"):
+        write(some(), tmp_path / "x.jsonl")
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    for path, says in [
+        (tmp_path / "x.json", "does not say what to write"),
+        (tmp_path / "x.gz", "does not say what to write"),
+        (tmp_path / "x", "does not say what to write"),
+        (tmp_path / "none" / "x.jsonl", "no such folder"),
+    ]:
+        with pytest.raises(DataError, match=says):
+            write(some(), path)
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(DataError, match="is a folder"):
+        write(some(), tmp_path / "folder.jsonl")
+    with pytest.raises(DataError, match="there are no rollouts"):
+        write([], tmp_path / "x.jsonl")
+    assert os.listdir(tmp_path) == ["folder.jsonl"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "bad",
+    [{"task": "\ud800"}, {"extra": {"x": {1, (2, 3j)}}}, {"extra": {"x": object()}}, {"outcome": float("nan")}],
+)
+def test_what_json_cannot_hold_is_named_with_its_rollout(tmp_path, suffix, bad):
+    with pytest.raises(DataError, match=r"rollout 'r'|cannot be written as Parquet"):
+        write([Rollout(group="g", rollout="r", **bad)], tmp_path / f"x{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+def test_advantages_are_lines_for_a_trainer_and_nan_is_null(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write_advantages(path, group=["p", 2], rollout=["x", 0], advantages=[np.array([0.5, np.nan]), [1]])
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"row": 0, "group": "p", "rollout": "x", "advantages": [0.5, None]},
+        {"row": 1, "group": 2, "rollout": 0, "advantages": [1.0]},
+    ]
+    write_advantages(tmp_path / "b.jsonl.gz", group=["p"], rollout=[0], row=[7], advantages=[[]])
+    assert json.loads(gzip.decompress((tmp_path / "b.jsonl.gz").read_bytes()))["row"] == 7
+    for bad in ([[np.inf]], [[0.0], [0.0]]):
+        with pytest.raises(ValueError):
+            write_advantages(tmp_path / "c.jsonl", group=["p"], rollout=[0], advantages=bad)
+    assert not (tmp_path / "c.jsonl").exists()
