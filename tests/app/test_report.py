@@ -1,5 +1,4 @@
 import json
-import os
 import re
 from pathlib import Path
 
@@ -84,7 +83,8 @@ def test_credit_of_another_batch_is_refused():
 def test_evidence_rewards_and_tool_calls_reach_the_step():
     step = Step(
         text="t", tool_calls=[ToolCall(name="f", arguments={"x": "é"}), ToolCall(name="g", arguments="raw")],
-        observation="seen", agent="A", action="act", reward=0.5, match=True, evidence={"value": None, "votes": [1.0, 0.0]},
+        observation="seen", agent="A", action="act", reward=0.5, match=True,
+        evidence={"value": None, "votes": [1.0, 0.0]},
     )  # fmt: skip
     batch = Batch.from_records([Rollout(group=0, rollout=0, rewards={"format": 1.0}, weight=2.0, steps=[step])])
     data, texts = payload(batch, [])
@@ -238,4 +238,4 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", fails)
     with pytest.raises(OSError, match="disk full"):
         write_report(path, small(), [], title="second")
-    assert os.listdir(tmp_path) == ["page.html"] and path.read_text("utf-8") == before
+    assert list(tmp_path.iterdir()) == [path] and path.read_text("utf-8") == before

@@ -83,8 +83,27 @@ def test_map_reads_dotted_paths_and_names_the_fields_there_are():
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 words = st.sampled_from(
-    ["role", "content", "assistant", "tool", "user", "tool_calls", "function", "name", "arguments", "1", "-1", "Answer: 1"]
-    + ["4 + 1 = 5 (left: 5 6)", "{}", "[{'role': 'assistant', 'content': 'x'}]", "a_0_1", "(left: 1/0)", "1/0 = 1", "NaN"]
+    [
+        "role",
+        "content",
+        "assistant",
+        "tool",
+        "user",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+        "1",
+        "-1",
+        "Answer: 1",
+        "4 + 1 = 5 (left: 5 6)",
+        "{}",
+        "[{'role': 'assistant', 'content': 'x'}]",
+        "a_0_1",
+        "(left: 1/0)",
+        "1/0 = 1",
+        "NaN",
+    ]
 )
 anything = st.recursive(
     scalars | words, lambda s: st.lists(s, max_size=4) | st.dictionaries(words | st.text(max_size=3), s, max_size=5)
@@ -92,7 +111,7 @@ anything = st.recursive(
 messages = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["assistant", "tool", "user"])},
-        optional={k: anything for k in ("content", "tool_calls", "function_call", "name", "tool_call_id")},
+        optional=dict.fromkeys(("content", "tool_calls", "function_call", "name", "tool_call_id"), anything),
     )
     | anything,
     max_size=4,
@@ -100,7 +119,7 @@ messages = st.lists(
 
 
 @pytest.mark.parametrize("name", sorted(FIRST))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_json_gives_rollouts_or_a_stepcredit_error(name, data):
     module = formats.get(name)

@@ -19,10 +19,14 @@ def row(*replies, **fields):
     for content in replies:
         messages += [{"role": "assistant", "content": "s"}, {"role": "tool", "name": "search", "content": content}]
     messages.append({"role": "assistant", "content": "<answer>"})
-    return {"query_index": 5, "sample_index": 2, "question": "Who?", "messages": messages} | {
-        "step_labels": {"1": 1, str(len(messages) - 1): -1},
-        "final_label": -1,
-    } | fields
+    return (
+        {"query_index": 5, "sample_index": 2, "question": "Who?", "messages": messages}
+        | {
+            "step_labels": {"1": 1, str(len(messages) - 1): -1},
+            "final_label": -1,
+        }
+        | fields
+    )
 
 
 def one(given):
@@ -66,7 +70,7 @@ def test_literals_are_read_as_data_and_never_run():
 
 @pytest.mark.parametrize("labels", [{"0": 1}, {"99": 1}, {"x": 1}, {"²": 1}, {True: 1}, [1], None])
 def test_a_label_must_point_to_an_assistant_message(labels):
-    with pytest.raises(DataError, match="step_labels|step label"):
+    with pytest.raises(DataError, match=r"step.labels?"):
         one(row(step_labels=labels))
 
 

@@ -10,7 +10,11 @@ from stepcredit.data.rows import Rows
 def call(name, reply, i, **arguments):
     function = {"name": name, "arguments": json.dumps(arguments)}
     return [
-        {"role": "assistant", "content": None, "tool_calls": [{"id": f"c{i}", "type": "function", "function": function}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": f"c{i}", "type": "function", "function": function}],
+        },
         {"role": "tool", "tool_call_id": f"c{i}", "name": name, "content": reply},
     ]
 
@@ -18,7 +22,13 @@ def call(name, reply, i, **arguments):
 def row(*exchanges, **fields):
     traj = [{"role": "system", "content": "policy"}, {"role": "user", "content": "hi"}]
     traj += [m for e in exchanges for m in e]
-    return {"task_id": 3, "trial": 1, "reward": 1.0, "info": {"task": {"instruction": "cancel it"}}, "traj": traj} | fields
+    return {
+        "task_id": 3,
+        "trial": 1,
+        "reward": 1.0,
+        "info": {"task": {"instruction": "cancel it"}},
+        "traj": traj,
+    } | fields
 
 
 def states(*exchanges, **options):
@@ -39,7 +49,13 @@ def test_state_is_the_writes_that_succeeded():
         call("cancel_order", '{"status": "ok"}', 2, id="b", why="x"),
         call("transfer_to_human_agents", "Transfer successful", 3),
     )
-    assert found == [[], [], [], [["cancel_order", {"id": "b", "why": "x"}]], [["cancel_order", {"id": "b", "why": "x"}]]]
+    assert found == [
+        [],
+        [],
+        [],
+        [["cancel_order", {"id": "b", "why": "x"}]],
+        [["cancel_order", {"id": "b", "why": "x"}]],
+    ]
 
 
 def test_equal_writes_in_another_spelling_are_one_state():

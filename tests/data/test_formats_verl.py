@@ -28,7 +28,12 @@ def texts(output):
 
 def test_rows_of_a_step_with_one_prompt_are_a_group_and_steps_do_not_merge():
     found, notes = read(row("a"), row("b"), row("a", score=0.0), row("a", step=2))
-    assert [(r.group, r.rollout, r.batch) for r in found] == [("1/0", 0, 1), ("1/1", 0, 1), ("1/0", 1, 1), ("2/0", 0, 2)]
+    assert [(r.group, r.rollout, r.batch) for r in found] == [
+        ("1/0", 0, 1),
+        ("1/1", 0, 1),
+        ("1/0", 1, 1),
+        ("2/0", 0, 2),
+    ]
     assert found[2].outcome == 0.0
     assert found[0].task == "a"
     assert "the file names none" in notes[0]

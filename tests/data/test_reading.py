@@ -4,7 +4,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stepcredit.data.reading as module
@@ -39,7 +39,7 @@ def test_map_names_our_fields(tmp_path):
     path = save(tmp_path / "x.jsonl", row)
     batch = read(path, map={"group": "prompt", "outcome": "info.reward"})
     assert (batch.records[0].group, batch.records[0].outcome) == ("p", 0.5)
-    with pytest.raises(DataError, match="no field 'task'.*expected one of: prompt, info, rollout, steps"):
+    with pytest.raises(DataError, match=r"no field 'task'.*expected one of: prompt, info, rollout, steps"):
         read(path, map={"group": "task"})
     with pytest.raises(UnknownName, match="field to map to named 'outcom'"):
         read(path, map={"group": "prompt", "outcom": "info.reward"})
@@ -108,11 +108,14 @@ def test_groups_that_do_not_are_sorted_on_disk_and_a_note_says_so(tmp_path):
     assert {(r.group, r.rollout): r for b in batches for r in b.records} == whole
 
 
+@settings(deadline=None)
 @given(order=st.lists(st.sampled_from(["a", "b", "c", 1, "1"]), min_size=1, max_size=12), steps=st.integers(1, 6))
 def test_a_stream_holds_whole_groups_and_every_rollout_once(tmp_path_factory, order, steps):
     path = save(tmp_path_factory.getbasetemp() / "s.jsonl", *(record(g, i, i % 3) for i, g in enumerate(order)))
     batches = list(stream(path, steps=steps))
-    assert sorted((n for b in batches for n in names(b)), key=lambda n: n[1]) == list(zip(order, range(99), strict=False))
+    assert sorted((n for b in batches for n in names(b)), key=lambda n: n[1]) == list(
+        zip(order, range(99), strict=False)
+    )
     for i, b in enumerate(groups_of(batches)):
         assert all(b.isdisjoint(other) for other in groups_of(batches)[:i])
     for b in batches:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepcredit.data.storage import Source, rows, sources
@@ -193,6 +193,7 @@ def test_a_name_with_glob_signs_is_a_name_if_it_exists(tmp_path):
     assert [s.path.name for s in sources(str(tmp_path / "run[1].jsonl"))] == ["run[1].jsonl"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_rows_or_a_data_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any-bytes"

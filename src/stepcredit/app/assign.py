@@ -18,6 +18,7 @@ from stepcredit.app.options import (
     Report,
     RewardOption,
     Rollouts,
+    Segment,
     Set,
     account,
     pairs,
@@ -45,6 +46,7 @@ def assign(
         typer.Option("--advantages", help="One list of numbers per row, one per sampled token (JSONL), for a trainer."),
     ] = None,
     report: Report = None,
+    segment: Segment = None,
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
@@ -57,12 +59,10 @@ def assign(
     Example: stepcredit assign runs.jsonl --method gigpo --set gamma=0.95 -o credited.jsonl --report page.html
     """
     options = pairs(set, "--set")
-    chosen = [get(m) for m in method]
-    for one in chosen:
-        one.check_options(options)
+    chosen = [get(m).given(options) for m in method]
     if advantages is not None and len(chosen) > 1:
         raise StepCreditError("--advantages holds one number per token: give one --method")
-    source = reading(rollouts, format, map, on_error)
+    source = reading(rollouts, format, map, on_error, segment)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
     batches: Iterator[Batch] = iter([source.read()]) if whole else source.stream()
     totals = {m: _Total() for m in method}

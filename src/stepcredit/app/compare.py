@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from stepcredit.app.console import note, print_json, progress, say, table
-from stepcredit.app.options import Error, Format, Json, Map, OnError, Report, RewardOption, Rollouts, load
+from stepcredit.app.options import Error, Format, Json, Map, OnError, Report, RewardOption, Rollouts, Segment, load
 from stepcredit.credit.compare import Comparison
 from stepcredit.credit.compare import compare as compare_credit
 
@@ -22,6 +22,7 @@ def compare(
     ] = None,
     normalize: Annotated[str, typer.Option(help="With --states: whitespace,case,numbers,ids.")] = "",
     report: Report = None,
+    segment: Segment = None,
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
@@ -35,7 +36,7 @@ def compare(
 
     Example: stepcredit compare runs.jsonl --report page.html
     """
-    batch = load(rollouts, format, map, on_error)
+    batch = load(rollouts, format, map, on_error, segment)
     if states:
         from stepcredit.evidence.state import with_states
 

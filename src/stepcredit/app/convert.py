@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, progress
-from stepcredit.app.options import Error, Format, Map, OnError, Rollouts, account, reading
+from stepcredit.app.options import Error, Format, Map, OnError, Rollouts, Segment, account, reading
 from stepcredit.data import Writer
 
 
@@ -15,6 +15,7 @@ def convert(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
     ],
+    segment: Segment = None,
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
@@ -23,7 +24,7 @@ def convert(
 
     Example: stepcredit convert tau_results.json -o rollouts.parquet
     """
-    source = reading(rollouts, format, map, on_error)
+    source = reading(rollouts, format, map, on_error, segment)
     count = steps = 0
     told: dict[str, None] = {}
     with Writer(output) as writer, progress("rollouts") as advance:

@@ -1,15 +1,22 @@
 """Options that several commands share, and how their text becomes values."""
 
+import inspect
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stepcredit import segment
 from stepcredit.app.console import note, notes
 from stepcredit.data import Batch, Reading
 from stepcredit.errors import StepCreditError
+
+
+def _text_segmenters() -> list[str]:
+    return [n for n in segment.names() if "text" in inspect.signature(segment.get(n)).parameters]
 
 
 class OnError(StrEnum):
@@ -45,6 +52,10 @@ Map = Annotated[
 Error = Annotated[
     OnError, typer.Option("--on-error", help="raise: stop at the first bad row. skip: leave it out, count and list it.")
 ]
+Segment = Annotated[
+    str | None,
+    typer.Option("--segment", help=f"Cut each step's text into finer steps first: {', '.join(_text_segmenters())}."),
+]
 Set = Annotated[
     list[str], typer.Option("--set", "-s", help="An option of the method: gamma=0.95. May be given several times.")
 ]
@@ -72,14 +83,15 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return out
 
 
-def reading(files: list[str], format: str | None, map: list[str], on_error: OnError) -> Reading:
+def reading(files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None) -> Reading:
     """The files, opened as the options say."""
-    return Reading(files, format=format, map=pairs(map, "--map"), on_error=on_error.value)
+    change = None if cut is None else partial(segment.cut, segmenter=segment.get(cut))
+    return Reading(files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=change)
 
 
-def load(files: list[str], format: str | None, map: list[str], on_error: OnError) -> Batch:
+def load(files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None) -> Batch:
     """All rollouts of the files as one batch; what was derived or skipped is said on stderr."""
-    source = reading(files, format, map, on_error)
+    source = reading(files, format, map, on_error, cut)
     batch = source.read()
     account(source)
     notes(batch.notes)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, print_json, say, table
-from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, load
+from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, load
 from stepcredit.data import write
 from stepcredit.evidence.state import NORMALIZERS, merge_of, survey, with_states
 
@@ -25,6 +25,7 @@ def state(
         str, typer.Option(help=f"Differences that do not count, of: {','.join(NORMALIZERS)}. Default: none, exact.")
     ] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rollouts with their states.")] = None,
+    segment: Segment = None,
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
@@ -37,7 +38,7 @@ def state(
 
     Example: stepcredit state runs.jsonl --from last --normalize whitespace,numbers -o with_states.jsonl
     """
-    batch = load(rollouts, format, map, on_error)
+    batch = load(rollouts, format, map, on_error, segment)
     if source is None:
         rows = [(name, *merge) for name, merge in survey(batch)]
     else:

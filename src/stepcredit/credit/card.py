@@ -46,6 +46,8 @@ class Card:
         code: official code, if there is any.
         holds: invariances of the defaults, for the contract to measure. "scale": outcomes and rewards in larger units
             give the same credit; "shift": outcomes plus a constant give the same credit.
+        pools: values of options at which credit depends on the other prompts of the batch: {"whiten": True}. They
+            waive "other_prompts" wherever they are set.
         waives: properties of the contract (`stepcredit.testing.CHECKS`) that are false by design, with the reason; the
             contract checks that they really are. "other_prompts": credit depends on other groups, so the method runs
             per batch and never streamed; "equal_rollouts": equal rollouts need not get 0; "permutation": the order of
@@ -62,6 +64,7 @@ class Card:
     per: Literal["step", "segment", "token"] = "step"
     code: str | None = None
     holds: frozenset[Holds] = frozenset()
+    pools: Mapping[str, Any] = field(default_factory=dict)
     waives: Mapping[str, str] = field(default_factory=dict)
 
 

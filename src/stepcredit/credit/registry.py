@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module, util
 from importlib.metadata import entry_points
@@ -63,7 +63,18 @@ class Method:
 
     @property
     def waives(self) -> dict[str, str]:
-        return {**self.card.waives, **(self.preset.waives if self.preset else {})}
+        """Properties of the contract that are false by design, of method, preset and options together: why."""
+        pooled = [n for n, v in self.card.pools.items() if self.options.get(n) == v]
+        over = {"other_prompts": f"{', '.join(pooled)}: statistics of the whole batch"} if pooled else {}
+        return {**over, **self.card.waives, **self._preset_waives}
+
+    def given(self, options: Mapping[str, Any]) -> "Method":
+        """The method with these options set, as if they were a preset."""
+        return replace(self, preset=Preset(self.check_options(options), "as given", waives=dict(self._preset_waives)))
+
+    @property
+    def _preset_waives(self) -> Mapping[str, str]:
+        return self.preset.waives if self.preset else {}
 
     def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options to call with, the preset's included; numbers may be given as text ("0.95").

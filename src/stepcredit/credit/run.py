@@ -15,7 +15,7 @@ from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Floats, Tree
 from stepcredit.errors import LayoutError, MissingColumn, StepCreditError
-from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_rollout
+from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_paths, token_rollout
 
 RewardFrom = Literal["reward", "outcome", "sum"]
 
@@ -65,11 +65,9 @@ class Credit:
             row = self.batch["token_row"]
             rows = int(row.max()) + 1 if row.size else 0
             order = np.argsort(row, kind="stable")
-        elif lay.is_tree:
-            order, row, rows = self._token_paths()
         else:
-            row, rows = lay.rollout[lay.tokens] if lay.S else np.zeros(0, np.int64), lay.R
-            order = np.arange(row.size)
+            paths = token_paths(lay)
+            order, row, rows = paths.rows, paths.rollout, lay.R
         flat = [None if v != v else v for v in self.tokens[order].tolist()]
         ends = np.cumsum(np.bincount(row, minlength=rows)).tolist()
         return [flat[a:b] for a, b in pairwise([0, *ends])]
@@ -90,16 +88,6 @@ class Credit:
             yield (
                 (None, None, values) if r < 0 else (batch.group_name(int(lay.group[r])), batch.rollout_name(r), values)
             )
-
-    def _token_paths(self) -> tuple[NDArray[Any], NDArray[Any], int]:
-        """Tokens in path order: a shared step's tokens stand in every rollout that passes it."""
-        lay = self.batch.layout
-        order = np.argsort(lay.tokens, kind="stable")
-        start = np.concatenate(([0], np.cumsum(lay.step_tokens)))
-        n = lay.step_tokens[lay.paths.rows]
-        first = np.repeat(start[lay.paths.rows], n)
-        inside = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
-        return order[first + inside], np.repeat(lay.paths.rollout, n), lay.R
 
     def by_rollout(self) -> list[list[float | None]]:
         """Credit per step of each rollout, in order; None = not judged."""
@@ -180,7 +168,12 @@ def fill(
         elif name == "tree":
             arguments.append(Tree.of(batch.layout))
         elif name in _DERIVED:
-            arguments.append(_DERIVED[name](batch, reward, notes, method.name))
+            try:
+                arguments.append(_DERIVED[name](batch, reward, notes, method.name))
+            except MissingColumn:
+                if parameter.default is parameter.empty:
+                    raise
+                arguments.append(parameter.default)
         elif name in batch:
             arguments.append(batch[name])
         elif parameter.default is not parameter.empty:

@@ -119,10 +119,7 @@ def _padded(
     _sized(names, rows, "group")
     number, labels, row_group = _rollouts(names, rollout, rows)
     order = _row_order(number, step_index)
-    starts = np.zeros(mask.shape, bool)
-    starts[:, 0] = mask[:, 0]
-    starts[:, 1:] = mask[:, 1:] & ((turn[:, 1:] != turn[:, :-1]) | ~mask[:, :-1])
-    starts &= _first_of_turn(mask, turn)
+    starts = _first_of_turn(mask, turn)
     per_row = starts.sum(1)
     at_row, position = np.nonzero(mask[order])
     token_step = np.cumsum(starts[order][at_row, position]) - 1
@@ -140,8 +137,7 @@ def _turns(response_mask: Any, turn_ids: Any) -> tuple[Bools, Ints]:
     ids = None if turn_ids is None else _grid(turn_ids, "turn_ids")
     if ids is not None and not np.array_equal(ids, np.trunc(ids)):
         raise LayoutError("turn_ids must be integers, -1 = not sampled")
-    if response_mask is None:
-        assert ids is not None
+    if response_mask is None and ids is not None:
         return _with_ids(ids >= 0, ids)
     given = _grid(response_mask, "response_mask")
     mask = given == 1

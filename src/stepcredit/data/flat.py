@@ -32,7 +32,7 @@ def from_columns(columns: Columns) -> tuple[Batch, Ints]:
     Raises:
         LayoutError: lengths that do not fit, a column that varies inside a rollout, a loop among parents.
     """
-    given = dict(columns)
+    given = {name: _plain(values) for name, values in columns.items()}
     if "parent" in given:
         layout, order, labels = _tree(given)
     else:
@@ -40,22 +40,29 @@ def from_columns(columns: Columns) -> tuple[Batch, Ints]:
     if "token_step" in given:
         at = np.empty(order.size + 1, np.int64)
         at[order], at[-1] = np.arange(order.size), -1
-        layout = layout.with_tokens(at[as_ints(given.pop("token_step"), "token_step")])
+        step = as_ints(given.pop("token_step"), "token_step")
+        if step.size and (step.min() < -1 or step.max() >= order.size):
+            raise LayoutError(f"token_step must lie in -1..{order.size - 1}; got {step.min()}..{step.max()}")
+        layout = layout.with_tokens(at[step])
     batch = Batch(layout, {}, labels)
-    for name, values in given.items():
-        batch = batch.with_columns(**{name: _fitted(name, values, layout, order)})
-    if "batch" in batch:
-        numbers = batch["batch"]
-        rest = {n: v for n, v in batch.columns.items() if n != "batch"}
-        tied = Layout(layout.group, layout.rollout, layout.shared, layout.token_step, numbers)
-        batch = Batch(tied, rest, batch.keys, batch.axes)
-    return batch, order
+    fitted = {name: _fitted(name, values, layout, order, labels["rollout"]) for name, values in given.items()}
+    return batch.with_columns(**fitted), order
+
+
+def _plain(values: Any) -> Any:
+    """Tensors and series as arrays, anything else as it is."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values) if hasattr(values, "__array__") else values
 
 
 def _runs(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hashable]]]:
     if "rollout" not in given:
         raise LayoutError("columns need 'rollout': which rollout each step row belongs to")
     rollout, names = encode(given.pop("rollout"))
+    if None in names:
+        row = int(np.argmax(rollout == names.index(None)))
+        raise LayoutError(f"row {row} names no rollout", hint="give every step row the name of its rollout")
     steps, group_given = rollout.size, given.pop("group", None)
     if group_given is None:
         group_given = [0] * len(names)
@@ -90,39 +97,54 @@ def _tree(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hasha
     node_group, keys = encode(given.pop("group", [0] * n))
     if node_group.size != n:
         raise LayoutError(f"group must hold one entry per node ({n}); got {node_group.size}")
+    inner = np.flatnonzero(parent >= 0)
+    apart = inner[node_group[inner] != node_group[parent[inner]]]
+    if apart.size:
+        raise LayoutError(f"node {apart[0]} and its parent {parent[apart[0]]} are of two groups")
     leaf = np.ones(n, bool)
-    leaf[parent[parent >= 0]] = False
+    leaf[parent[inner]] = False
     leaves = np.flatnonzero(leaf)
-    up, levels = leaves, [leaves]
-    while np.any(up >= 0):
-        if len(levels) > n:
-            break
-        up = np.where(up < 0, -1, parent[up])
-        levels.append(up)
-    grid = np.array(levels[::-1]).T if n else np.zeros((0, 0), np.int64)
-    on_path = grid >= 0
-    nodes = grid[on_path]
-    if np.unique(nodes).size < n or len(levels) > n + 1:
-        raise LayoutError("parents form a loop")
+    nodes, length = _ways(parent, leaves)
     _, first = np.unique(nodes, return_index=True)
-    walker = np.repeat(np.arange(leaves.size), on_path.sum(1))
+    walker = np.repeat(np.arange(leaves.size), length)
     order = nodes[np.sort(first)]
     row = np.empty(n, np.int64)
     row[order] = np.arange(n)
-    start = np.concatenate(([0], np.cumsum(on_path.sum(1))))
+    start = np.concatenate(([0], np.cumsum(length)))
     layout = Layout(node_group[leaves], walker[np.sort(first)], shared=Paths(start, row[nodes]))
     return layout, order, {"group": keys, "rollout": leaves.tolist()}
 
 
-def _fitted(name: str, values: Any, layout: Layout, order: Ints) -> Any:
+def _ways(parent: Ints, leaves: Ints) -> tuple[Ints, Ints]:
+    """Nodes from the root to each leaf, one way after the other; [leaves] their lengths. By doubling: after pass j
+    `up` is the ancestor 2^j above."""
+    n = parent.size
+    up = np.append(np.where(parent < 0, n, parent), n)
+    ups, depth = [up], np.append(np.ones(n, np.int64), 0)
+    while np.any(up[:n] < n):
+        if len(ups) > n.bit_length():
+            raise LayoutError(f"parents form a loop; node {int(np.argmax(up < n))} never comes to a root")
+        depth = depth + depth[up]
+        up = up[up]
+        ups.append(up)
+    length = depth[leaves]
+    nodes = np.repeat(leaves, length)
+    above = np.repeat(np.cumsum(length), length) - 1 - np.arange(nodes.size)
+    for bit, up in enumerate(ups):
+        nodes = np.where(above >> bit & 1, up[nodes], nodes)
+    return nodes, length
+
+
+def _fitted(name: str, values: Any, layout: Layout, order: Ints, names: Sequence[Hashable]) -> Any:
     """Values in the batch's order and on the column's axis."""
     known = column(name)
     axis = known.axis if known else "S"
-    values = values.detach().cpu().numpy() if hasattr(values, "detach") else values
     size = len(values)
-    if axis == "K":
+    if axis == "K" and layout.token_step is not None:
         return values
-    if axis == "G" and size == layout.G:
+    if axis == "G":
+        if size != layout.G:
+            raise LayoutError(f"column {name!r} must hold one entry per task ({layout.G}); got {size}")
         return values
     if axis == "R" and size == layout.R and (size != layout.S or layout.is_tree):
         return values
@@ -131,21 +153,16 @@ def _fitted(name: str, values: Any, layout: Layout, order: Ints) -> Any:
         raise LayoutError(f"column {name!r} must hold one entry per step row ({layout.S}){also}; got {size}")
     if isinstance(values, np.ndarray):
         sorted_ = values[order]
-        return sorted_ if axis == "S" else _constant(name, sorted_, layout)
+        return sorted_ if axis in ("S", "K") else _constant(name, sorted_, layout, names)
     listed = [values[i] for i in order.tolist()]
-    return listed if axis == "S" else _constant(name, _as_array(listed), layout)
+    if axis in ("S", "K"):
+        return listed
+    array = np.empty(size, dtype=object)
+    array[:] = listed
+    return _constant(name, array, layout, names)
 
 
-def _as_array(listed: list[Any]) -> NDArray[Any]:
-    try:
-        return np.array(listed, dtype=float)
-    except (TypeError, ValueError):
-        out = np.empty(len(listed), dtype=object)
-        out[:] = listed
-        return out
-
-
-def _constant(name: str, values: NDArray[Any], layout: Layout) -> Any:
+def _constant(name: str, values: NDArray[Any], layout: Layout, names: Sequence[Hashable]) -> Any:
     """[S] -> [R] for a column that says one thing of the whole rollout; in a tree, what its last step says."""
     picked = values[layout.last]
     if layout.is_tree:
@@ -155,7 +172,7 @@ def _constant(name: str, values: NDArray[Any], layout: Layout) -> Any:
     if not np.all(same):
         s = int(np.flatnonzero(~np.asarray(same, bool))[0])
         raise LayoutError(
-            f"column {name!r} says one thing of a whole rollout, but varies inside rollout {int(layout.rollout[s])}: "
-            f"{values[s]!r} and {expected[s]!r}"
+            f"column {name!r} says one thing of a whole rollout, but varies inside rollout "
+            f"{names[layout.rollout[s]]!r}: {values[s]} and {expected[s]}"
         )
     return picked.tolist()

@@ -55,6 +55,16 @@ class Paths:
         return self.start[1:][self.rollout] - 1 - np.arange(self.rows.size)
 
 
+def path_mean(paths: Paths, x: Floats, size: int) -> Floats:
+    """[P] -> [size]: mean over the paths through each row, NaN left out; NaN for a row without any."""
+    judged = ~np.isnan(x)
+    rows = paths.rows[judged]
+    n = np.bincount(rows, minlength=size)
+    mean = np.full(size, np.nan)
+    np.divide(np.bincount(rows, weights=x[judged], minlength=size), n, out=mean, where=n > 0)
+    return mean
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Joins the axes.
@@ -92,7 +102,7 @@ class Layout:
                 raise LayoutError(
                     f"step rows must be sorted by rollout; row {at} belongs to rollout {self.rollout[at]} "
                     f"but row {at - 1} to {self.rollout[at - 1]}",
-                    hint="sort the rows (np.argsort(rollout, kind='stable')), or let Batch.from_columns do it",
+                    hint="sort the rows (np.argsort(rollout, kind='stable')), or use stepcredit.data.from_columns",
                 )
             if self.rollout[0] < 0 or self.rollout[-1] >= self.R:
                 raise LayoutError(f"rollout ids must lie in 0..{self.R - 1}; got {self.rollout[0]}..{self.rollout[-1]}")
@@ -106,6 +116,28 @@ class Layout:
             set_(self, name, array)
         if self.token_step is not None and self.K and (self.token_step.min() < -1 or self.token_step.max() >= self.S):
             raise LayoutError(f"token_step must lie in -1..{self.S - 1}")
+        if self.shared is not None:
+            self._check_paths(self.shared)
+
+    def _check_paths(self, paths: Paths) -> None:
+        start, rows = paths.start, paths.rows
+        if start.shape != (self.R + 1,) or start[0] or start[-1] != rows.size or np.any(np.diff(start) < 0):
+            raise LayoutError(f"paths must hold {self.R + 1} starts that rise from 0 to {rows.size}; got {start}")
+        if rows.size and (rows.min() < 0 or rows.max() >= self.S):
+            raise LayoutError(f"rows of paths must lie in 0..{self.S - 1}; got {rows.min()}..{rows.max()}")
+        if not self.visits.all():
+            raise LayoutError(f"step {int(np.argmin(self.visits))} is on no path")
+        before = np.full(rows.size, -1, np.int64)
+        before[1:] = rows[:-1]
+        before[paths.turn == 0] = -1
+        apart = (before != self.previous[rows]) | (self.group[paths.rollout] != self.step_group[rows])
+        if apart.any():
+            at = int(np.argmax(apart))
+            raise LayoutError(
+                f"rollout {paths.rollout[at]} passes step {rows[at]} after step {before[at]}, but other rollouts "
+                f"after step {self.previous[rows[at]]} or for another task",
+                hint="a shared step follows one step, in one task",
+            )
 
     @property
     def G(self) -> int:
@@ -190,18 +222,21 @@ class Layout:
 
     @cached_property
     def batches(self) -> Ints:
-        """[R] batch of each rollout; zeros where there is one."""
-        return np.zeros(self.R, np.int64) if self.batch is None else np.asarray(self.batch)
+        """[R] batch of each rollout, numbered from 0; zeros where there is one."""
+        if self.batch is None:
+            return np.zeros(self.R, np.int64)
+        number: Ints = np.unique(self.batch, return_inverse=True)[1]
+        return number
 
     def along(self, x: NDArray[Any]) -> NDArray[Any]:
         """[S] -> [P]: each path's values in order (x itself where nothing is shared)."""
         return x if self.shared is None else x[self.paths.rows]
 
     def merge(self, x: Floats) -> Floats:
-        """[P] -> [S]: a shared step gets the mean over the paths through it."""
+        """[P] -> [S]: a shared step gets the mean over the paths through it that are judged; NaN if none is."""
         if self.shared is None:
             return x
-        return np.bincount(self.paths.rows, weights=x, minlength=self.S) / np.maximum(self.visits, 1)
+        return path_mean(self.paths, x, self.S)
 
     def total(self, x: Floats) -> Floats:
         """[S] -> [R]: sum over the rollout's path. A rollout without steps has no return: NaN."""

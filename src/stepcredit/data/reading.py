@@ -2,7 +2,7 @@
 
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Reading:
         format: name of the format; None: found from the first row.
         map: our field name -> the name it bears in the file; dots go into objects: {"outcome": "info.reward"}.
         on_error: "raise" at the first bad row, or "skip" such rows and list them.
+        change: applied to every rollout as it is read (a segmenter, say).
         options: of the format.
 
     Attributes:
@@ -46,10 +47,11 @@ class Reading:
         format: str | None = None,
         map: Mapping[str, str] | None = None,
         on_error: OnError = "raise",
+        change: Callable[[Rollout], Rollout] | None = None,
         **options: Any,
     ) -> None:
         self._files = sources(path)
-        self._map, self._on_error, self._options = map, on_error, options
+        self._map, self._on_error, self._change, self._options = map, on_error, change, options
         self._rows = Rows(self._files, map=map, on_error=on_error, nan=True)
         self.format = format or self._detect()
         self._module = formats.get(self.format)
@@ -111,6 +113,8 @@ class Reading:
         for rollout in self._module.rollouts(rows, **self._options):
             file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
             try:
+                if self._change is not None:
+                    rollout = self._change(rollout)
                 check(rollout)
             except DataError as error:
                 rows.bad(error)

@@ -15,7 +15,7 @@ Key = str | int | float | bool | None
 Number = float | None
 
 
-class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One call of a tool within a step. `arguments` as the model wrote them: an object, or the text it sent."""
 
     name: str
@@ -23,7 +23,7 @@ class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str | None = None
 
 
-class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The sampled tokens of a step: their number, or lists of equal length, one entry per token (`token_<field>`)."""
 
     n: int | None = None
@@ -161,6 +161,8 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
         for name, number in step.evidence.items():
             for one in number if isinstance(number, list) else (number,):
                 _finite(one, f"evidence {name!r}", place, t)
+        for name, number in step.credit.items():
+            _finite(number, f"credit {name!r}", place, t)
         if step.tokens is not None:
             _tokens(step.tokens, place, t)
 
@@ -171,6 +173,10 @@ def _tokens(tokens: Tokens, place: dict[str, Any], step: int) -> None:
         lengths["n"] = tokens.n
     if len(set(lengths.values())) > 1 or min(lengths.values(), default=0) < 0:
         raise DataError("token lists must have one length", got=lengths, expected="equal", step=step, **place)
+    for name, values in tokens.lists().items():
+        for value in values:
+            if value is not None and not math.isfinite(value):
+                _finite(value, f"token field {name!r}", place, step)
 
 
 def _finite(value: float | None, name: str, place: dict[str, Any], step: int | None = None) -> None:
@@ -198,37 +204,45 @@ def _placed(error: msgspec.ValidationError, raw: Mapping[str, Any], file: object
     """msgspec's message and path as file, row, rollout, step, field, got, expected."""
     text = str(error)
     path = _PATH.search(text)
-    where = path.group(1) if path else ""
+    where, value = _follow(raw, path.group(1) if path else "")
     what = _PATH.sub("", text)
     in_step = _STEP_PATH.match(where)
     step = int(in_step.group(1)) if in_step else None
     field = (in_step.group(2) if in_step else where).lstrip(".")
     wanted = re.match(r"Expected `(.*?)`", what)
     missing = re.match(r"Object missing required field `(.*)`", what)
-    hint = None
-    if missing:
-        field = missing.group(1)
-        near = ", ".join(map(str, list(raw)[:8])) or "none"
-        hint = f"the fields here are: {near}; rename with --map {field}=<field>"
-    return DataError(
-        f"field {field!r} is missing" if missing else f"field {field!r} has the wrong type",
-        file=file,
-        row=row,
-        rollout=raw.get("rollout"),
-        step=step,
-        got=None if missing else _value_at(raw, where),
-        expected=wanted.group(1) if wanted else (None if missing else what),
-        hint=hint,
-    )
+    unknown = re.match(r"Object contains unknown field `(.*)`", what)
+    place: dict[str, Any] = {"file": file, "row": row, "rollout": raw.get("rollout"), "step": step}
+    if missing or unknown:
+        name = (missing or unknown).group(1)  # type: ignore[union-attr]
+        near = ", ".join(map(str, list(value)[:8])) or "none"
+        hint = f"the fields here are: {near}" + ("" if unknown or field else f"; rename with --map {name}=<field>")
+        inside = f" in {field!r}" if field else ""
+        return DataError(f"field {name!r}{inside} is {'missing' if missing else 'not known'}", hint=hint, **place)
+    subject = f"field {field!r}" if field else "record" if step is None else "step"
+    got = "null" if value is None else value
+    return DataError(f"{subject} has the wrong type", got=got, expected=wanted.group(1) if wanted else what, **place)
 
 
-def _value_at(raw: Any, path: str) -> Any:
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        try:
-            raw = raw[name] if name else raw[int(index)]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return raw
+def _follow(value: Any, path: str) -> tuple[str, Any]:
+    """A path of msgspec with the key in place of `[...]`, and the value there."""
+    out = ""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
+        if index == "...":
+            wrong = [k for k, v in value.items() if not _numeric(v)]
+            if not wrong:
+                return out, value
+            index, value = repr(wrong[0]), value[wrong[0]]
+        else:
+            value = value[name or int(index)]
+        out += f".{name}" if name else f"[{index}]"
+    return out, value
+
+
+def _numeric(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(not isinstance(v, list) and _numeric(v) for v in value)
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def group_records(records: Sequence[Rollout]) -> dict[str | int, list[Rollout]]:

@@ -223,16 +223,17 @@ def _lines(file: BinaryIO, path: Path) -> Any:
     if path.suffix == ".zst":
         import pyarrow as pa
 
-        twin = os.fdopen(os.dup(file.fileno()), "wb")  # pyarrow's compressor closes what it writes to
-        return pa.CompressedOutputStream(twin, "zstd")
+        return pa.CompressedOutputStream(pa.PythonFile(_Open(file), mode="w"), "zstd")
     return _Open(file)
 
 
 class _Open:
     """A file whose closing is left to its owner."""
 
+    closed = False
+
     def __init__(self, file: BinaryIO) -> None:
-        self.write = file.write
+        self.write, self.flush = file.write, file.flush
 
     def close(self) -> None:
         """Nothing: the owner flushes and closes."""

@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stepcredit.data import records
+from stepcredit.data.batch import Batch
 from stepcredit.envs._game24_rules import (
     TARGET,
     Action,
@@ -44,6 +46,7 @@ __all__ = [
     "Values",
     "actions",
     "answer",
+    "batch",
     "evaluate",
     "key",
     "numbers",
@@ -220,6 +223,43 @@ def sample(puzzles: Iterable[State], n: int, policy: Policy, seed: int) -> list[
         draws = np.random.default_rng(words).random((n, len(start)))
         rollouts += [_rollout(start, policy, row) for row in draws.tolist()]
     return rollouts
+
+
+def batch(puzzles: Iterable[State], n: int, policy: Policy, seed: int) -> Batch:
+    """`sample` as a Batch: state, action, observation, next state, outcome, and the truth as evidence.
+
+    Columns [S]: `truth.value`, `truth.q`, `truth.advantage` under the policy; `truth.decision`, 1 where 24 could still
+    be reached and the step was not the answer; `truth.good`, 1 where it still could be reached afterwards.
+    """
+    made = sample(puzzles, n, policy, seed)
+    return Batch.from_records(
+        records.Rollout(
+            group=one.puzzle,
+            rollout=f"{one.puzzle}/{i % n}",
+            task=f"Make 24 from {one.puzzle}, each number once.",
+            outcome=one.outcome,
+            final_state=one.steps[-1].next_state,
+            steps=[_record(step) for step in one.steps],
+        )
+        for i, one in enumerate(made)
+    )
+
+
+def _record(step: Step) -> records.Step:
+    return records.Step(
+        text=step.text,
+        state=step.state,
+        action=step.action,
+        observation=step.observation,
+        next_state=step.next_state,
+        evidence={
+            "truth.value": step.value,
+            "truth.q": step.q,
+            "truth.advantage": step.advantage,
+            "truth.decision": float(step.alive_before and step.action != "answer"),
+            "truth.good": float(step.alive_after),
+        },
+    )
 
 
 def _rollout(start: Numbers, policy: Policy, draws: Sequence[float]) -> Rollout:

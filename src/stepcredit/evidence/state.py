@@ -29,7 +29,8 @@ NORMALIZERS: dict[str, Callable[[str], str]] = {
     "whitespace": lambda text: _SPACE.sub(" ", text).strip(),
 }
 """In the order they are applied. ids: UUIDs and words of 6+ characters that mix letters and digits become "@".
-numbers: digits with their decimal and thousand marks become "#". case: case folding. whitespace: runs become a blank."""
+numbers: digits with their decimal and thousand marks become "#". case: case folding. whitespace: runs become one
+blank."""
 
 
 def normalized(text: str, normalize: Iterable[str] = ()) -> str:

@@ -78,14 +78,8 @@ def check(
     Raises:
         LayoutError: shapes that do not fit. UnknownName: no such rule, method or claim.
 
-    >>> print(check([[1.0, 1.0, 0.0]], [[1, 0, 0]], only=["off_mask"]))  # doctest: +ELLIPSIS
-    1 rows, 1 rollouts, 0 groups, 1 sampled tokens: 1 info
-    note    no group: rules that compare rollouts of a task were not run
-    info    off_mask: 1 entries outside the rows' sampled span are not 0 (largest 1)
-            at:   row 0, position 1
-            why:  a loss that does not multiply by the mask pushes tokens the policy did not choose
-            mend: multiply the advantages by the response mask, tool and environment tokens included, before the loss
-            seen: unslothai/unsloth#5673, huggingface/trl PR#4975: ...
+    >>> print(check([[1.0, 1.0, 0.0]], [[1, 0, 0]], only=["off_mask"]).findings[0].message)
+    1 entries outside the rows' sampled span are not 0 (largest 1)
     """
     chosen = _rules(only, ignore)
     if isinstance(advantages, CreditLike):
@@ -136,7 +130,7 @@ def _check_layout(
 ) -> Report:
     if known is not None and known.reads is not None and batch.layout.is_tree:
         # A shared step has the mean over its rollouts: no longer one number per rollout, whatever the method reads.
-        known = replace(known, reads=known.reads | {"tree"})
+        known = replace(known, reads=known.reads | {"tree"}, holds=known.holds - {"centered"})
     source = from_layout(batch.layout, batch.columns, tokens, batch.keys)
     source.arrays.update(method=known, claims=claims)
     notes = source.notes if note is None else (*source.notes, note)
@@ -180,12 +174,10 @@ def _run(source: Source, rules: list[Found]) -> Report:
     notes = source.notes
     if "group" not in source.arrays:
         notes = (*notes, "no group: rules that compare rollouts of a task were not run")
-    return Report(tuple(found), tuple(ok), not_checked, notes, _sizes(table))
+    return Report(tuple(found), tuple(ok), not_checked, notes, _sizes(source.arrays))
 
 
-def _sizes(table: "_Arrays") -> dict[str, int]:
-    given = table.known
-
+def _sizes(given: Mapping[str, Any]) -> dict[str, int]:
     def count(name: str) -> int:
         return int(np.unique(given[name]).size) if name in given else 0
 

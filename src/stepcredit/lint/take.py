@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stepcredit.data.encode import encode
 from stepcredit.data.layout import Floats, Ints, Layout
 from stepcredit.errors import LayoutError
+from stepcredit.lint.arrays import array
 from stepcredit.lint.rule import Declared
 
 
@@ -72,7 +73,7 @@ def from_tensors(
         arrays["mask"] = (value > 0) & ~missing
     for name, values in entry.items():
         if values is not None:
-            arrays[name] = _like(_numpy(values, name), lengths, name)
+            arrays[name] = _like(_numpy(values, name), lengths, array(name).give or name)
     if "attention" in arrays:
         arrays["attention"] = arrays["attention"] > 0
     if "turn_id" in arrays:
@@ -168,11 +169,9 @@ def _numpy(x: Any, name: str) -> Any:
         if x.ndim not in (1, 2):
             raise LayoutError(f"{name} must be [B, T], [B] or a list of rows; got shape {x.shape}")
         return x
-    if isinstance(x, str) or not hasattr(x, "__len__"):
+    if not _sized(x):
         raise LayoutError(f"{name} must be an array or a list of rows; got {type(x).__name__}")
-    listed = [
-        _numpy(v, f"row {i} of {name}") if hasattr(v, "__len__") or hasattr(v, "detach") else v for i, v in enumerate(x)
-    ]
+    listed = [_numpy(v, f"row {i} of {name}") if _sized(v) else v for i, v in enumerate(x)]
     nested = [isinstance(v, np.ndarray | list) for v in listed]
     if any(nested) and not all(nested):
         at = nested.index(not nested[0])
@@ -180,6 +179,10 @@ def _numpy(x: Any, name: str) -> Any:
     if nested and nested[0]:
         return listed
     return listed if any(v is None for v in listed) else _numbers(listed, name)
+
+
+def _sized(x: Any) -> bool:
+    return hasattr(x, "__len__") and not isinstance(x, str)
 
 
 def _numbers(values: Any, name: str) -> NDArray[Any]:

@@ -14,12 +14,15 @@ def cells(*keys: Ints) -> Ints:
     >>> cells(np.array([0, 0, 1]), np.array([5, 5, 5]))
     array([0, 0, 1])
     """
-    out = dense(keys[0])
-    for key in keys[1:]:
+    out, size = np.zeros(keys[0].size, np.int64), 1
+    for key in keys:
         key = dense(key)
-        width = int(key.max()) + 1 if key.size else 1
-        out = dense(out * width + key)
-    return out
+        width = int(key.max(initial=0)) + 1
+        if size * width >= 2**63:
+            out = dense(out)
+            size = int(out.max(initial=0)) + 1
+        out, size = out * width + key, size * width
+    return dense(out)
 
 
 def back(layout: Layout, x: Ints, k: int = 1) -> Ints:
@@ -39,12 +42,11 @@ def windows(layout: Layout, key: Ints, k: int) -> Ints:
 
     Windows of different length are never equal.
     """
-    out = cells(layout.step_group, key)
-    earlier = key
+    keys = [dense(key) + 1]
     for _ in range(1, min(k, int(layout.turn.max(initial=-1)) + 1)):
-        earlier = back(layout, earlier)
-        out = cells(out, earlier + 1)
-    return out
+        row = layout.previous
+        keys.append(np.where(row < 0, 0, keys[-1][row]))
+    return cells(layout.step_group, *keys)
 
 
 def state_cells(layout: Layout, state: Ints) -> Ints:
@@ -59,7 +61,7 @@ def turn_cells(layout: Layout) -> Ints:
 
 def sibling_cells(layout: Layout) -> Ints:
     """[S] steps that follow the same step; first steps of a task are siblings."""
-    return cells(layout.step_group, layout.previous + 1)
+    return dense(np.where(layout.previous < 0, layout.S + layout.step_group, layout.previous))
 
 
 class Merge(NamedTuple):

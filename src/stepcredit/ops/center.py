@@ -32,7 +32,7 @@ def center(
         y = x - location                                              where max(spread, floor) is 0
 
     Args:
-        x: [n] values; NaN is not judged: left out of the statistics, NaN in the result.
+        x: [n] values; NaN (of the value or its weight) is not judged: left out of the statistics, NaN in the result.
         by: [n] cell of each value, any integers >= 0; None: one cell.
         location: "mean"; "others", the mean of the other values of the cell; "median", the lower one.
         spread: "sample" (n - 1), "population" (n), "others" (the sample spread of the other values), "mad" (1.4826 x
@@ -58,7 +58,7 @@ def center(
         return np.zeros(0)
     by = np.zeros(x.size, np.int64) if by is None else by
     w = None if weight is None else np.asarray(weight, float)
-    judged = ~np.isnan(x)
+    judged = ~np.isnan(x) if w is None else ~np.isnan(x + w)
     if not judged.all():
         out = np.full(x.size, np.nan)
         out[judged] = center(
@@ -82,14 +82,15 @@ def center(
             width = _spread_of_others(x, by, w, count)
         else:
             cells = by if spread_by is None else spread_by
-            base = y if spread_by is None and location == "mean" else None
+            around = "median" if spread == "mad" else "mean"
+            base = y if spread_by is None and location == around else None
             width = _spread(x, cells, w, spread, base)
         if eps_at == "variance":
             scale = np.maximum(np.sqrt(width * width + eps), floor)
         else:
             scale = np.maximum(width, floor) + eps
         # Not by eps alone: a value apart from a cell whose counted values are all equal would get 1e6 and more.
-        np.divide(y, scale, out=y, where=np.maximum(width, floor) > 0)
+        np.divide(y, scale, out=y, where=np.maximum(width, floor) != 0)
     if lone != "zero" or w is not None:
         own = 1.0 if w is None else w
         alone = (count[by] == own) & (own <= 1)
@@ -158,9 +159,11 @@ def _deviation(x: Floats, by: Ints, w: Floats | None, count: Floats | Ints, loca
 
 
 def _spread(x: Floats, by: Ints, w: Floats | None, spread: Spread, d: Floats | None) -> Floats:
-    """[n] spread of the cell of each value; `d` are deviations from the mean, if they are known."""
+    """[n] spread of the cell of each value; `d` are deviations from the mean (median for "mad"), if they are known."""
     if spread == "mad":
-        return 1.4826 * _lower_median(np.abs(x - _lower_median(x, by)[by]), by)[by]
+        if d is None:
+            d = x - _lower_median(x, by)[by]
+        return 1.4826 * _lower_median(np.abs(d), by)[by]
     count = np.bincount(by, weights=w)
     if d is None:
         d = _deviation(x, by, w, count, "mean")
@@ -185,7 +188,9 @@ def _spread_of_others(x: Floats, by: Ints, w: Floats | None, count: Floats | Int
 def _lower_median(x: Floats, by: Ints) -> Floats:
     """[cells] the middle value; the lower of two."""
     count = np.bincount(by)
-    order = np.lexsort((x, by))
+    order = np.argsort(x)
+    # By cell, then by value: one sort of integers, a third of the time of lexsort.
+    order = order[np.sort(by[order] * x.size + np.arange(x.size)) % x.size]
     start = np.concatenate(([0], np.cumsum(count)[:-1]))
     median = np.zeros(count.size)
     some = count > 0

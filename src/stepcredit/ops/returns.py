@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepcredit.data.layout import Bools, Floats, Ints, Layout
+from stepcredit.errors import LayoutError
 
 
 def scan(a: Floats, b: Floats | float, left: Ints) -> Floats:
@@ -119,9 +120,22 @@ def increment(layout: Layout, after: Floats, *, start: Floats | None = None) -> 
 
 
 def at_last(layout: Layout, outcome: Floats) -> Floats:
-    """[R] -> [S]: the outcome on the last step of each rollout, 0 elsewhere; a shared last step gets the mean."""
+    """[R] -> [S]: the outcome on the last step of each rollout, 0 elsewhere; a shared last step gets the mean.
+
+    Raises:
+        LayoutError: a rollout ends at a step that others go on from: what stands there would be counted as theirs too.
+    """
     reward, last = np.zeros(layout.S), layout.last
     some = last >= 0
+    if layout.is_tree:
+        inner = np.isin(last, layout.previous) & some & (outcome != 0)
+        if inner.any():
+            r = int(np.argmax(inner))
+            raise LayoutError(
+                f"rollout {r} ends at step {last[r]}, which other rollouts go on from: its outcome cannot be a reward "
+                "of that step",
+                hint="end the rollout with a step of its own, or use a method that takes outcomes",
+            )
     n = np.bincount(last[some], minlength=layout.S)
     total = np.bincount(last[some], weights=np.asarray(outcome, float)[some], minlength=layout.S)
     np.divide(total, n, out=reward, where=n > 0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stepcredit.data.layout import Floats, Ints, Layout, Paths
+from stepcredit.data.layout import Floats, Ints, Layout, Paths, path_mean
 
 
 def to_tokens(layout: Layout, credit: Floats) -> Floats:
@@ -56,12 +56,9 @@ def token_paths(layout: Layout) -> Paths:
 
 
 def merge_tokens(layout: Layout, paths: Paths, x: Floats) -> Floats:
-    """[token paths] -> [K]: a shared token gets the mean over the paths through it; NaN for a token of no step."""
-    n = np.bincount(paths.rows, minlength=layout.K)
-    total = np.bincount(paths.rows, weights=x, minlength=layout.K)
-    out = np.full(layout.K, np.nan)
-    np.divide(total, n, out=out, where=n > 0)
-    return out
+    """[token paths] -> [K]: a shared token gets the mean over the paths through it that are judged; NaN if none is, and
+    for a token of no step."""
+    return path_mean(paths, x, layout.K)
 
 
 def step_mean(layout: Layout, token: Floats) -> Floats:

@@ -4,14 +4,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stepcredit.data.layout import Floats, Tree
+from stepcredit.data.layout import Floats, Ints, Paths, Tree
+from stepcredit.ops.center import center
 
 Backup = Literal["children", "leaves"]
 
 
 class NodeValues(NamedTuple):
     """value, spread: [S + G] of the steps, then of the task roots. spread: population spread of the children's values
-    (0 where there are none)."""
+    around their own mean (0 where there are none)."""
 
     value: Floats
     spread: Floats
@@ -30,35 +31,64 @@ def backup(tree: Tree, outcome: Floats, *, by: Backup = "children") -> NodeValue
     Returns:
         value and spread, [S + G].
     """
-    nodes = tree.S + tree.G
-    ends, judged = tree.ends, ~np.isnan(outcome)
-    # Shifted by one outcome of the task: equal outcomes then differ by exactly 0, whatever the shape of the tree.
-    base = np.zeros(tree.G)
-    base[tree.group[judged][::-1]] = outcome[judged][::-1]
-    x = outcome - base[tree.group]
-    total = np.bincount(ends[judged], weights=x[judged], minlength=nodes)
-    count = np.bincount(ends[judged], minlength=nodes).astype(float)
-    leaf_total, leaf_count = total.copy(), count.copy()
-    mean = np.full(nodes, np.nan)
-    order = np.argsort(-tree.depth, kind="stable")
-    level_ends = np.flatnonzero(np.diff(tree.depth[order])) + 1
-    for rows in np.split(order, level_ends) if order.size else []:
-        v = np.divide(total[rows], count[rows], out=np.full(rows.size, np.nan), where=count[rows] > 0)
-        mean[rows] = v
-        up, known = tree.parent[rows], ~np.isnan(v)
-        np.add.at(total, up[known], v[known])
-        np.add.at(count, up[known], 1.0)
-        np.add.at(leaf_total, up, leaf_total[rows])
-        np.add.at(leaf_count, up, leaf_count[rows])
-    np.divide(total, count, out=mean, where=count > 0)
-    children = ~np.isnan(mean[: tree.S])
-    above = np.concatenate((tree.parent[children], ends[judged]))
-    apart = np.concatenate((mean[: tree.S][children], x[judged])) - mean[above]
-    squares = np.bincount(above, weights=apart * apart, minlength=nodes)
-    variance = np.divide(squares, count, out=np.zeros(nodes), where=count > 0)
-    if by == "leaves":
-        mean = np.divide(leaf_total, leaf_count, out=np.full(nodes, np.nan), where=leaf_count > 0)
-    return NodeValues(mean + np.concatenate((base[tree.step_group], base)), np.sqrt(variance))
+    value = _leaf_means(tree, outcome) if by == "leaves" else _child_means(tree, outcome)
+    known, judged = ~np.isnan(value[: tree.S]), ~np.isnan(outcome)
+    above = np.concatenate((tree.parent[known], tree.ends[judged]))
+    apart = center(np.concatenate((value[: tree.S][known], outcome[judged])), above, spread="none")
+    count = np.bincount(above, minlength=value.size)
+    squares = np.bincount(above, weights=apart * apart, minlength=value.size)
+    variance = np.divide(squares, count, out=np.zeros(value.size), where=count > 0)
+    return NodeValues(value, np.sqrt(variance))
+
+
+def _leaf_means(tree: Tree, outcome: Floats) -> Floats:
+    node = np.concatenate((tree.paths.rows, tree.S + tree.group))
+    x = np.concatenate((outcome[tree.paths.rollout], outcome))
+    mean, known = np.full(tree.S + tree.G, np.nan), ~np.isnan(x)
+    mean[node[known]] = (x - center(x, node, spread="none"))[known]
+    return mean
+
+
+def _child_means(tree: Tree, outcome: Floats) -> Floats:
+    """Only forks are averaged, the lowest first; a step between forks is worth what comes below it."""
+    forks, number = _forks(tree)
+    value, total, count = np.full(forks.S + forks.G, np.nan), *np.zeros((2, forks.S + forks.G))
+
+    def give(x: Floats, to: Ints) -> None:
+        x, to = x[~np.isnan(x)], to[~np.isnan(x)]
+        bare = np.isnan(value[to])
+        value[to[bare]] = x[bare]
+        np.add.at(total, to, x - value[to])  # as the distance to one child: equal children have exactly their mean
+        np.add.at(count, to, 1.0)
+
+    give(outcome, forks.ends)
+    order = np.argsort(-forks.depth, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(forks.depth[order])) + 1):
+        value[rows] += total[rows] / np.maximum(count[rows], 1.0)
+        give(value[rows], forks.parent[rows])
+    value[forks.S :] += total[forks.S :] / np.maximum(count[forks.S :], 1.0)
+
+    paths = tree.paths
+    is_fork = number[paths.rows] >= 0
+    place = np.where(is_fork, np.arange(is_fork.size), is_fork.size)
+    below = np.minimum.accumulate(place[::-1])[::-1]
+    out = np.full(tree.S + tree.G, np.nan)
+    out[paths.rows] = outcome[paths.rollout]
+    held = below < paths.start[1:][paths.rollout]
+    out[paths.rows[held]] = value[number[paths.rows[below[held]]]]
+    out[tree.S :] = value[forks.S :]
+    return out
+
+
+def _forks(tree: Tree) -> tuple[Tree, Ints]:
+    """The tree of the steps with more than one child, rollouts that end there included; [S] number in it, or -1."""
+    children = np.bincount(np.concatenate((tree.parent, tree.ends)), minlength=tree.S)[: tree.S]
+    fork = np.flatnonzero(children > 1)
+    number = np.full(tree.S, -1)
+    number[fork] = np.arange(fork.size)
+    inside = number[tree.paths.rows]
+    start = np.concatenate(([0], np.cumsum(inside >= 0)))[tree.paths.start]
+    return Tree(tree.group, tree.rollout[fork], Paths(start, inside[inside >= 0])), number
 
 
 def edge_advantage(tree: Tree, value: Floats) -> Floats:

@@ -290,7 +290,9 @@ def number(value: float) -> float | int | str | None:
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     short = float(f"{value:.4g}")
-    return int(short) if short == int(short) and abs(short) < 1e15 else short
+    if math.isinf(short):
+        return value
+    return int(short) if abs(short) < 1e15 and short == int(short) else short
 
 
 def numbers(values: NDArray[Any]) -> list[Any]:

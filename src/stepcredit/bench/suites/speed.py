@@ -76,7 +76,7 @@ def strings(steps: int = 1_000_000) -> Timing:
     def loop() -> list[int]:
         known: dict[str, int] = {}
         out = []
-        for text in texts[:LOOP_STEPS]:
+        for text in texts:
             if text not in known:
                 known[text] = len(known)
             out.append(known[text])
@@ -84,7 +84,7 @@ def strings(steps: int = 1_000_000) -> Timing:
 
     copy = _best(lambda: list(texts), 3)
     mine = _best(lambda: encode(texts), 3)
-    return _timing("encode string states", steps / mine, LOOP_STEPS / _best(loop, 3), copy / mine)
+    return _timing("encode string states", steps / mine, steps / _best(loop, 3), copy / mine)
 
 
 def memory(steps: int) -> tuple[float, float]:
@@ -111,8 +111,9 @@ def reading(megabytes: float) -> tuple[float, float, int]:
         code = (
             "from time import perf_counter\n"
             "from stepcredit.bench.suites import speed\n"
+            "from stepcredit.data import stream\n"
             "start = perf_counter()\n"
-            f"steps = sum(b.layout.S for b in speed.stream({str(path)!r}))\n"
+            f"steps = sum(b.layout.S for b in stream({str(path)!r}))\n"
             "print(perf_counter() - start, speed.peak_gb(), steps)\n"
         )
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -190,9 +191,9 @@ def _loop_normalized(scores: Floats, keys: list[Any], ddof: int, eps: float, lon
     return np.array([(s - stats[k][0]) / (stats[k][1] + eps) for k, s in zip(keys, scores, strict=True)])
 
 
-def _loop_grpo(batch: Batch) -> Floats:
+def _loop_grpo(batch: Batch, eps: float = 1e-4) -> Floats:
     lay = batch.layout
-    advantage = _loop_normalized(batch["outcome"], lay.group.tolist(), 1, 1e-4, "zero")
+    advantage = _loop_normalized(batch["outcome"], lay.group.tolist(), 1, eps, "zero")
     return np.array([advantage[r] for r in lay.rollout])
 
 
@@ -234,7 +235,7 @@ def _loop_hgpo(batch: Batch, history: int = 2, alpha: float = 1.0, eps: float = 
 
 def _loop_salt(batch: Batch, history: int = 3) -> Floats:
     lay = batch.layout
-    base = _loop_grpo(batch)
+    base = _loop_grpo(batch, 1e-6)
     pairs = list(zip(batch["action"].tolist(), batch["observation"].tolist(), strict=True))
     start, edges = lay.paths.start.tolist(), defaultdict(list)
     keys: list[Any] = []

@@ -3,15 +3,16 @@
 import numpy as np
 
 from stepcredit.credit.card import Card, Preset, Result
-from stepcredit.data.layout import Floats, Layout
+from stepcredit.data.layout import Floats, Ints, Layout
 from stepcredit.ops import cells, center, scan
 from stepcredit.ops.center import Spread
 
 CARD = Card(
     title="A2TGPO: Agentic Turn-Group Policy Optimization with Adaptive Turn-level Clipping",
     paper="arXiv:2605.06200",
-    bibtex="""@article{a2tgpo2026,
+    bibtex="""@article{chen2026a2tgpo,
   title={A$^2$TGPO: Agentic Turn-Group Policy Optimization with Adaptive Turn-level Clipping},
+  author={Chen, Dingwei and Zong, Zefang and Ma, Zhipeng and Luo, Leo and Li, Yang and Li, Chengming and others},
   journal={arXiv:2605.06200}, year={2026}}""",
     code="https://github.com/CuSO4-Chen/A-TGPO",
     evidence="official code executed",
@@ -29,6 +30,16 @@ CARD = Card(
 PRESETS = {
     "official": Preset({}, "A-TGPO core_algos.py compute_igpo_step_advantage, mode turn-group-v1d: the defaults"),
 }
+
+
+def grouping(layout: Layout, gain: Floats) -> dict[str, Ints]:
+    """Where gains are compared: the prompt's t-th turns with a gain; a turn without one is alone."""
+    has, paths = layout.along(~np.isnan(gain)), layout.paths
+    before = np.cumsum(has) - has
+    turn = np.zeros(layout.S, np.int64)
+    turn[paths.rows] = before - before[paths.start[:-1][paths.rollout]]
+    alone = layout.S + np.arange(layout.S)
+    return {"gain turn": np.where(np.isnan(gain), alone, cells(layout.step_group, turn))}
 
 
 def a2tgpo(
@@ -67,10 +78,7 @@ def a2tgpo(
     array([ 0.4,  0.4,  0.5, -0.4])
     """
     has, paths = layout.along(~np.isnan(gain)), layout.paths
-    before = np.cumsum(has) - has
-    turn = np.zeros(layout.S, np.int64)
-    turn[paths.rows] = before - before[paths.start[:-1][paths.rollout]]
-    z = layout.along(center(gain, cells(layout.step_group, turn), spread=spread, eps=eps))
+    z = layout.along(center(gain, grouping(layout, gain)["gain turn"], spread=spread, eps=eps))
     z = np.where(has, z, 0.0)
     # Turns without a gain pass on what comes after them, undiscounted.
     ahead = scan(z, np.where(has, gamma, 1.0), paths.left)

@@ -20,6 +20,7 @@ CARD = Card(
     departures="Tokens that the policy did not sample are no rows: nothing is discounted or cut at them, as in verl. "
     "After the last token the value is 0. verl drops a reward that stands on a token outside its mask; here it must "
     "stand on a sampled token.",
+    pools={"whiten": True},
     waives={"equal_rollouts": "a token is compared with its value, not with other rollouts"},
 )
 
@@ -27,7 +28,6 @@ PRESETS = {
     "verl": Preset(
         {"whiten": True},
         "verl 0.9.1 core_algos.compute_gae_advantage_return",
-        waives={"other_prompts": "mean and spread are those of the batch"},
     ),
 }
 

@@ -24,6 +24,7 @@ CARD = Card(
     "mean and spread over step rows: preset verl-agent. Missing states are unique here; the official code refuses "
     "them.",
     holds=frozenset({"scale"}),
+    pools={"states_over": "batch"},
 )
 
 _STEP_ROWS = {"population": "steps", "lone": "raw"}
@@ -35,14 +36,17 @@ PRESETS = {
     "trinity": Preset(
         {"spread": "none", "states_over": "batch", "gamma": 1.0, "lone": "raw"},
         "Trinity-RFT advantage_fn gigpo (PR #560), fnorm=none: anchors pool over the batch (without its 1 / (1 + eps))",
-        waives={"other_prompts": "equal states of different prompts are one cell"},
     ),
     "roll": Preset(
         {"population": "steps", "states_over": "batch"},
         "ROLL 0.3.0 pipeline/agentic/utils.py: the state hash is not tied to the prompt",
-        waives={"other_prompts": "equal states of different prompts are one cell"},
     ),
 }
+
+
+def grouping(layout: Layout, state: Ints, *, states_over: Literal["group", "batch"] = "group") -> dict[str, Ints]:
+    """Where actions are compared: steps taken in the same state."""
+    return {"state": state_cells(layout, state) if states_over == "group" else cells(state)}
 
 
 def gigpo(
@@ -83,9 +87,9 @@ def gigpo(
     >>> gigpo(two, np.array([0.0, 1.0, 0.0]), np.array([7, 8, 7]), gamma=0.5, spread="none")
     array([ 0.75,  0.5 , -0.75])
     """
+    (place,) = grouping(layout, state, states_over=states_over).values()
     total = layout.total(reward)
     counts = layout.steps if population == "steps" else None
     episode = center(total, layout.group, spread=spread, eps=eps, lone=lone, weight=counts)
-    place = state_cells(layout, state) if states_over == "group" else cells(state)
     action = center(returns(layout, reward, gamma), place, spread=spread, eps=eps)
     return layout.merge(episode[layout.paths.rollout]) + omega * action

@@ -25,6 +25,7 @@ CARD = Card(
     "the epsilon (five of 0.81 give -0.056 in verl's float32; NeMo-RL's one-pass spread can blow 1, .03, .03, .03 up "
     "to 93,774). An unknown outcome is not judged: TRL gives it 0, in verl it makes its whole group NaN.",
     holds=frozenset({"shift"}),
+    pools={"mean_over": "batch", "spread_over": "batch"},
 )
 
 PRESETS = {
@@ -33,7 +34,6 @@ PRESETS = {
     "trl-batch": Preset(
         {"eps": 1e-4, "spread_over": "batch"},
         "TRL 1.16.0 GRPOTrainer, scale_rewards='batch'",
-        waives={"other_prompts": "the spread is that of the whole batch"},
     ),
     "nemo-rl": Preset(
         {"location": "others", "spread": "others", "eps": 1e-6},
@@ -46,10 +46,7 @@ PRESETS = {
     "slime-uneven": Preset(
         {"eps": 1e-6, "mean_over": "batch", "spread_over": "batch"},
         "slime 0.3.1 ray/rollout.py where group sizes differ: the reshape makes one group of the batch",
-        waives={
-            "other_prompts": "mean and spread are those of the whole batch",
-            "equal_rollouts": "a prompt of equal outcomes is compared with the other prompts",
-        },
+        waives={"equal_rollouts": "a prompt of equal outcomes is compared with the other prompts"},
     ),
     "dr_grpo": Preset(
         {"spread": "none"},

@@ -10,9 +10,10 @@ from stepcredit.ops.center import Spread
 CARD = Card(
     title="HGPO: Hierarchy-of-Groups Policy Optimization for Long-Horizon Agentic Tasks",
     paper="arXiv:2602.22817",
-    bibtex="""@article{hgpo2026,
+    bibtex="""@inproceedings{he2026hgpo,
   title={Hierarchy-of-Groups Policy Optimization for Long-Horizon Agentic Tasks},
-  journal={arXiv:2602.22817}, note={ICLR 2026}, year={2026}}""",
+  author={He, Shuo and Feng, Lang and Wei, Qi and Cheng, Xin and Feng, Lei and An, Bo},
+  booktitle={ICLR}, year={2026}}""",
     code="https://github.com/langfengQ/verl-agent (recipe/hgpo)",
     evidence="official code executed",
     needs="step rewards (or an outcome), the state each step was taken in, rollouts of a prompt that start alike",
@@ -20,8 +21,8 @@ CARD = Card(
     "own return. Deep cells are small, and weigh most. With gamma < 1 reaching success in fewer steps earns more. A "
     "step whose state is met once gets 0 whatever its outcome, unless base is set.",
     departures="From the official code: an item is zero where its return equals its cell's mean up to rounding; "
-    "there the test is exact, so rounding decides which items are dropped (in float32 it moves credit by up to "
-    "0.27). Whether the paper drops items, or counts the base group, was not established: drop_zero and base name "
+    "there the test is exact, so rounding decides which items are dropped (its float32 and float64 runs differ by up "
+    "to 0.27). Whether the paper drops items, or counts the base group, was not established: drop_zero and base name "
     "both readings.",
     holds=frozenset({"scale"}),
 )
@@ -30,6 +31,12 @@ PRESETS = {
     "verl-agent": Preset({}, "verl-agent recipe/hgpo/core_hgpo.py, mode mean_std_norm (its scripts): the defaults"),
     "verl-agent-mean": Preset({"spread": "none"}, "verl-agent recipe/hgpo/core_hgpo.py, mode mean_norm"),
 }
+
+
+def grouping(layout: Layout, state: Ints, *, history: int = 2) -> dict[str, Ints]:
+    """Where actions are compared: by the last k states; a step with fewer states so far is alone."""
+    alone, depths = layout.S + np.arange(layout.S), range(1, min(history, int(layout.turn.max(initial=0))) + 2)
+    return {f"last {k} states": np.where(layout.turn < k - 1, alone, windows(layout, state, k)) for k in depths}
 
 
 def hgpo(
@@ -76,23 +83,22 @@ def hgpo(
     value = returns(layout, reward, gamma)
     total, weights = np.zeros(layout.S), np.zeros(layout.S)
 
-    def add(item: Floats, weight: float, deviation: Floats, size: Floats) -> None:
+    def add(item: Floats, weight: float, average: Floats | float) -> None:
         counts = ~np.isnan(item)
         if drop_zero:
-            counts &= np.abs(deviation) > 1e-12 * size
+            counts &= np.abs(item) > average
         total[counts] += weight * item[counts]
         weights[counts] += weight
 
-    for k in range(1, min(history, int(layout.turn.max(initial=0))) + 2):
-        cell = windows(layout, state, k)
-        deep = np.where(layout.turn >= k - 1, value, np.nan)
-        item = center(deep, cell, spread=spread, eps=eps, lone="nan")
-        add(item, (k + 1.0) ** alpha, center(deep, cell, spread="none"), max_abs(deep, cell)[cell])
+    for k, cell in enumerate(grouping(layout, state, history=history).values(), 1):
+        item = center(value, cell, spread=spread, eps=eps, lone="nan")
+        # A return that equals its cell's mean misses 0 by rounding: of the spread, or of the returns themselves.
+        rounding = 1e-12 * max_abs(value, cell)[cell] if spread == "none" else 1e-9
+        add(item, (k + 1.0) ** alpha, rounding)
     if base:
         rollouts = layout.total(reward)
         how: Spread = "none" if spread == "none" else "sample"
         item = center(rollouts, layout.group, spread=how, eps=eps, lone="raw", weight=layout.steps)
-        own = layout.merge(item[layout.paths.rollout])
-        add(own, 1.0, own, np.ones(layout.S))
+        add(layout.merge(item[layout.paths.rollout]), 1.0, 1e-12)
     credit = np.divide(total, weights + eps, out=np.zeros(layout.S), where=weights > 0)
     return np.where(np.isnan(value), np.nan, credit)

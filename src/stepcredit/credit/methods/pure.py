@@ -12,10 +12,10 @@ from stepcredit.ops import at_last, center, future_min, returns, softmin_weight
 CARD = Card(
     title="PURE: Stop Summation, Min-Form Credit Assignment Is All Process Reward Model Needs for Reasoning",
     paper="arXiv:2504.15275",
-    bibtex="""@article{cheng2025pure,
+    bibtex="""@inproceedings{cheng2025pure,
   title={Stop Summation: Min-Form Credit Assignment Is All Process Reward Model Needs for Reasoning},
   author={Cheng, Jie and Xiong, Gang and Qiao, Ruixi and Li, Lijun and Guo, Chao and Wang, Junle and others},
-  journal={arXiv:2504.15275}, year={2025}}""",
+  booktitle={NeurIPS}, year={2025}}""",
     code="https://github.com/CJReinforce/PURE",
     evidence="official code executed",
     needs="a score of each step by a process reward model (about -1 to 1), several rollouts per prompt; outcomes if "

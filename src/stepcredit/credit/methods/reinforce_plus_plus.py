@@ -5,8 +5,8 @@ from stepcredit.credit.card import Card
 from stepcredit.data.layout import Floats, Layout
 
 BIBTEX = """@article{hu2025reinforcepp,
-  title={REINFORCE++: An Efficient RLHF Algorithm with Robustness to Both Prompt and Reward Models},
-  author={Hu, Jian and Liu, Jason Klein and Xu, Haotian and Shen, Wei},
+  title={REINFORCE++: A Simple and Efficient Approach for Aligning Large Language Models},
+  author={Hu, Jian},
   journal={arXiv:2501.03262}, year={2025}}"""
 
 CARD = Card(

@@ -11,9 +11,10 @@ from stepcredit.ops.center import Location, Spread
 CARD = Card(
     title="SALT: Step-level Advantage Assignment for Long-horizon Agents via Trajectory Graph",
     paper="arXiv:2510.20022",
-    bibtex="""@article{salt2025,
+    bibtex="""@inproceedings{li2026salt,
   title={SALT: Step-level Advantage Assignment for Long-horizon Agents via Trajectory Graph},
-  journal={arXiv:2510.20022}, note={Findings of EACL 2026}, year={2025}}""",
+  author={Li, Jiazheng and Wang, Yawei and Yan, Qiaojing and Tian, Yijun and Xu, Zhichao and Song, Huan and others},
+  booktitle={Findings of EACL}, pages={4709--4725}, year={2026}}""",
     evidence="derived",
     needs="one outcome per rollout, several rollouts per prompt; what each step did (`action`), and what came of it: "
     "`observation`, or else `state` (the next step's state stands for it)",
@@ -28,6 +29,20 @@ CARD = Card(
 )
 
 PRESETS = {"rloo": Preset({"location": "others", "spread": "none"}, "the paper's RLOO base")}
+
+
+def grouping(
+    layout: Layout, action: Ints, observation: Ints | None = None, next_state: Ints | None = None, *, history: int = 3
+) -> dict[str, Ints]:
+    """Which steps are one edge: equal last (action, observation) pairs, action and observation."""
+    answer = next_state if observation is None else observation
+    if answer is None:
+        raise MissingColumn(
+            "salt needs to know what came of each step: column 'observation' [S], or 'state' [S], whose next row "
+            "stands for it; the batch holds neither",
+            hint="map the environment's answers to `observation`, or add states with `stepcredit state`",
+        )
+    return {"edge": windows(layout, cells(action, answer), history + 1)}
 
 
 def salt(
@@ -70,13 +85,6 @@ def salt(
     >>> salt(two, np.array([1.0, 0.0]), np.array([5, 6, 5, 7]), np.array([1, 2, 1, 3]), spread="none")
     array([ 0. ,  0.5,  0. , -0.5])
     """
-    answer = next_state if observation is None else observation
-    if answer is None:
-        raise MissingColumn(
-            "salt needs to know what came of each step: column 'observation' [S], or 'state' [S], whose next row "
-            "stands for it; the batch holds neither",
-            hint="map the environment's answers to `observation`, or add states with `stepcredit state`",
-        )
     base = center(outcome, layout.group, location=location, spread=spread, eps=eps)[layout.paths.rollout]
-    edge = windows(layout, cells(action, answer), history + 1)
+    (edge,) = grouping(layout, action, observation, next_state, history=history).values()
     return np.where(np.isnan(layout.merge(base)), np.nan, cell_mean(base, layout.along(edge))[edge])

@@ -11,10 +11,10 @@ from stepcredit.ops import backup, edge_advantage
 CARD = Card(
     title="SPO: Segment Policy Optimization (SPO-tree)",
     paper="arXiv:2505.23564",
-    bibtex="""@article{guo2025spo,
+    bibtex="""@inproceedings{guo2025spo,
   title={Segment Policy Optimization: Effective Segment-Level Credit Assignment in RL for Large Language Models},
   author={Guo, Yiran and Xu, Lijie and Liu, Jie and Ye, Dan and Qiu, Shuang},
-  journal={arXiv:2505.23564}, year={2025}}""",
+  booktitle={NeurIPS}, year={2025}}""",
     code="https://github.com/AIFrameResearch/SPO",
     evidence="official code executed",
     per="segment",

@@ -38,6 +38,11 @@ PRESETS = {
 }
 
 
+def grouping(layout: Layout) -> dict[str, Ints]:
+    """Where actions are compared: at the same step index."""
+    return {"step index": turn_cells(layout)}
+
+
 def ui_s1(
     layout: Layout,
     reward: Floats,

@@ -27,10 +27,10 @@ def batch_as_one_group(
     if not uniform:
         return NotChecked("needs credit that is one number per rollout")
     live = tokens > 0
-    if rollout_outcome is not None and not _one_line(credit, rollout_outcome):
-        return []
     away = np.flatnonzero(group_centered == -1)
     if away.size < 2 or np.unique(group_size[group_size > 0]).size < 2:
+        return []
+    if rollout_outcome is not None and not _one_line(credit, rollout_outcome):
         return []
     x = credit[live]
     largest = np.abs(x).max()
@@ -48,6 +48,8 @@ def batch_as_one_group(
 def _one_line(credit: Floats, outcome: Floats) -> bool:
     """Is credit one linear function of the outcome, whatever the task?"""
     known = np.isfinite(credit) & np.isfinite(outcome)
+    if not known.any():
+        return True
     x, y = outcome[known] - outcome[known].mean(), credit[known] - credit[known].mean()
     slope = float(np.dot(x, y)) / max(float(np.dot(x, x)), 1e-300)
     return bool(np.abs(y - slope * x).max(initial=0.0) <= ZERO * np.abs(y).max(initial=0.0))

@@ -8,7 +8,7 @@ from stepcredit.lint.rule import Finding, Rule
 RULE = Rule(
     title="an ignore index taken for a number",
     bug="huggingface/trl PR#2127: step labels were cast to bool, and the ignore index -100 became True",
-    why="-100 is a true value as a mask and a hundredfold negative push as an advantage",
+    why="the marker is a true value as a mask and a hundredfold negative push as an advantage",
     mend="compare labels with -100 before any cast; build the mask as (labels != -100)",
 )
 

@@ -20,13 +20,16 @@ def mean_drift(
     credit: Floats,
     group_mean: Floats,
     group_centered: Ints,
+    group_size: Ints,
+    group_live: Ints,
     claims: frozenset[str],
     method: Declared | None = None,
 ) -> list[Finding] | NotChecked:
     told = group_centered != 0
     promised = "centered" in claims or (method is not None and "centered" in method.holds)
     if promised:
-        away = np.flatnonzero(group_centered == -1)
+        # A rollout without tokens may count in the mean: `rejected_in_baseline` looks at those tasks.
+        away = np.flatnonzero((group_centered == -1) & (group_live == group_size))
         if away.size == 0:
             return []
         message = (

@@ -13,6 +13,8 @@ RULE = Rule(
     mend="index advantages and masks by the same rows; build the tensor from each row's own mask",
 )
 
+LEAST = 4
+
 
 def zero_tail(
     value: Floats,
@@ -28,7 +30,7 @@ def zero_tail(
     on = value != 0
     n = np.add.reduceat(on.astype(np.int64), turn_start)
     mixed = np.flatnonzero((n > 0) & (n < turn_tokens))
-    if mixed.size < 2:
+    if mixed.size < LEAST:
         return []
     index = np.arange(value.size)
     first = np.minimum.reduceat(np.where(on, index, value.size), turn_start)[mixed]
@@ -36,13 +38,13 @@ def zero_tail(
     start, size, n = turn_start[mixed], turn_tokens[mixed], n[mixed]
     high = np.maximum.reduceat(np.where(on, value, -np.inf), turn_start)[mixed]
     low = np.minimum.reduceat(np.where(on, value, np.inf), turn_start)[mixed]
-    one_block = (last - first + 1 == n) & ((first == start) ^ (last == start + size - 1))
+    one_block = last - first + 1 == n
     flat = high - low <= 1e-6 * np.maximum(np.abs(high), np.abs(low))
     # Methods that blank single tokens (separators, confident ones) leave holes, not a cut.
     if not (one_block & flat).all():
         return []
     cut = mixed[size - n >= 2]
-    if cut.size < 2:
+    if cut.size < mixed.size / 2:
         return []
     edge = np.where(first == start, last + 1, first)[size - n >= 2]
     message = (
