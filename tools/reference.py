@@ -18,7 +18,7 @@ from stepcredit.app.methods import describe
 from stepcredit.data import formats
 from stepcredit.data.columns import AXES, TABLE
 from stepcredit.evidence import state
-from stepcredit.lint import rules
+from stepcredit.lint import registry as rules
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs" / "reference"
@@ -107,8 +107,9 @@ def lint_page():
     head = "# Lint rules\n\nWhat `sc.check` and `stepcredit lint` look for, and the public bug each would have caught.\n"
     out = [head]
     for name in rules.names():
-        rule = rules.get(name)
-        out.append(f"\n## `{name}`\n\n{rule.title} ({rule.severity}). Needs: {', '.join(f'`{n}`' for n in rule.needs)}.\n\n")
+        rule = rules.get(name).rule
+        needs = ", ".join(f"`{n}`" for n in (*rules.get(name).needs, *rules.get(name).uses))
+        out.append(f"\n## `{name}`\n\n{rule.title} ({rule.severity}). Reads: {needs}.\n\n")
         out.append(f"- Why it matters: {rule.why}\n- How to mend it: {rule.mend}\n- Seen in: {rule.bug}\n")
     return "".join(out)
 

@@ -108,3 +108,26 @@ def test_bootstrapped_returns_are_not_checked_as_sums():
     returns = np.random.default_rng(0).normal(size=p.mask.shape) * p.mask
     report = lint.check(p.credit("grpo"), p.mask, returns=returns, token_rewards=np.zeros(p.mask.shape))
     assert "discounted sums" in report.not_checked["return_cut_at_gap"]
+
+
+def test_a_mean_over_equal_groups_of_a_batch_is_not_taken_for_groups_by_position():
+    p = padded(8, size=(4, 4), binary=False)
+    adv = p.rollout_credit(center(p.outcome))
+    assert "position_groups" in lint.check(adv, p.mask, p.group, outcome=p.outcome).ok
+
+
+def test_a_weak_trend_with_length_is_not_told():
+    p = padded(9, groups=10, size=(5, 6))
+    rng = np.random.default_rng(0)
+    length = p.mask.sum(1)
+    row = rng.normal(size=length.size) - 0.05 * (length - length.mean())
+    assert "length_bias" in lint.check(p.rollout_credit(row), p.mask, p.group, outcome=p.outcome).ok
+
+
+def test_a_baseline_per_turn_is_fair_where_all_rollouts_take_all_turns():
+    p = padded(10, turns=(3, 3))
+    lay = p.batch.layout
+    score = np.random.default_rng(0).normal(size=lay.S)
+    adv = p.spread(center(score, lay.step_group * 3 + lay.turn))
+    report = lint.check(adv, p.mask, p.group, outcome=p.outcome)
+    assert not grave(report) and "not all" in report.not_checked["turn_index_baseline"]

@@ -97,8 +97,9 @@ def test_padding_on_either_side_is_the_same():
     assert [f.message for f in found[0]] == [f.message for f in found[1]]
 
 
-def test_values_on_padding_are_told_but_tolerated():
-    p = padded(9)
+@pytest.mark.parametrize("left", [True, False])
+def test_values_on_padding_are_told_but_tolerated(left):
+    p = padded(9, left=left)
     adv = p.credit("grpo")
     adv[:, -1] = np.where(p.mask[:, -1] == 0, 0.1, adv[:, -1])
     adv[:, 0] = np.where(p.mask[:, 0] == 0, 0.1, adv[:, 0])
@@ -162,6 +163,7 @@ def test_a_tree_is_checked_path_by_path():
     batch, _ = from_columns({"parent": [-1, 0, 0, -1, 3, 3], "outcome": [0, 1, 0, 0, 1, 0]})
     report = lint.check(credit.assign(batch, "grpo"))
     assert report.sizes["sampled tokens"] == 8 and report.exit_code() == 0
+    assert report.not_checked["batch_as_one_group"] == "needs credit that is one number per rollout"
 
 
 def test_names_of_groups_and_rollouts_are_the_callers():
@@ -209,6 +211,49 @@ def test_a_card_alone_declares_too():
     plain = lint.check(adv, p.mask, p.group, outcome=p.outcome)
     declared = lint.check(adv, p.mask, p.group, outcome=p.outcome, card=card)
     assert plain.worst == "warning" and declared.worst == "info"
+
+
+def test_step_rows_in_any_order_are_ordered_by_their_index():
+    p = padded(20, turns=(2, 4))
+    steps = p.batch.layout.steps
+    rollout = np.repeat(np.arange(steps.size), steps)
+    index = np.arange(rollout.size) - np.repeat(np.cumsum(steps) - steps, steps)
+    last = index == steps[rollout] - 1
+    adv = np.where(last, 1.0 - 2 * p.outcome[rollout], 0.0)
+    order = np.random.default_rng(0).permutation(rollout.size)
+    given = {"rollout": rollout[order], "step_index": index[order], "only": ["only_last_turn"]}
+    assert names_of(lint.check(adv[order], **given)) == {"only_last_turn"}
+
+
+def test_one_infinite_number_does_not_blind_the_other_rules():
+    p = padded(21)
+    adv = -p.credit("grpo")
+    adv[0, np.flatnonzero(p.mask[0])[0]] = np.inf
+    assert {"non_finite", "wrong_rollout"} == names_of(lint.check(adv, p.mask, p.group, outcome=p.outcome))
+
+
+@pytest.mark.parametrize(("gap_reward", "decay", "text"), [(0.0, 0.9**2, "fade by 0.9"), (-1.0, 1.0, "take up")])
+def test_returns_over_a_gap_are_told_apart(gap_reward, decay, text):
+    """Turns of three tokens, two tool tokens between; gamma 0.9; the tool tokens' rewards are discounted by place."""
+    mask = np.tile([1, 1, 1, 0, 0, 1, 1, 1], (8, 1))
+    reward = np.zeros(mask.shape)
+    reward[:, -1], reward[:, 4] = 1.0, gap_reward
+    later = 0.9 ** np.array([2, 1, 0])
+    first = 0.9 * later[0] * decay + 0.9**2 * gap_reward
+    returns = np.tile([first * 0.81, first * 0.9, first, 0, 0, *later], (8, 1))
+    only = ["return_through_gap", "return_cut_at_gap"]
+    report = lint.check(returns, mask, returns=returns, token_rewards=reward, only=only)
+    assert [f.name for f in report.findings] == ["return_through_gap"] and text in report.findings[0].message
+
+
+def test_an_ignore_index_in_the_mask_is_not_sampled():
+    mask = [[1, -100, 1]]
+    assert lint.check(np.ones((1, 3)), mask).sizes["sampled tokens"] == 2
+
+
+def test_a_mask_as_long_as_its_row_is_right():
+    p = padded(22)
+    assert lint.check(p.credit("grpo"), p.mask, length=p.mask.sum(1), only=["mask_beyond_tokens"]).ok
 
 
 def test_a_card_that_holds_centered_promises_it():

@@ -59,7 +59,8 @@ class Method:
     @property
     def grouping(self) -> Callable[..., Mapping[str, Any]] | None:
         """`grouping` of the method's module: columns in, {label: [S] cells} out. None: it compares no steps."""
-        return getattr(inspect.getmodule(self.function), "grouping", None)
+        made: dict[str, Any] = getattr(inspect.unwrap(self.function), "__globals__", {})
+        return made.get("grouping")
 
     @property
     def waives(self) -> dict[str, str]:
@@ -131,7 +132,7 @@ def get(name: str) -> Method:
     Raises:
         UnknownName: no such method or preset.
     """
-    base, _, label = name.partition("@")
+    base, _, label = (name, "", "") if name.endswith(".py") else name.partition("@")
     if not label and base in _systems():
         base, _, label = _systems()[base].partition("@")
     module, function_name = _module(base)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from stepcredit.credit.registry import Method, get
 from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Floats, Tree
-from stepcredit.errors import LayoutError, MissingColumn, StepCreditError
+from stepcredit.errors import LayoutError, MissingColumn, StepCreditError, UnknownName
 from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_paths, token_rollout
 
 RewardFrom = Literal["reward", "outcome", "sum"]
@@ -63,6 +63,8 @@ class Credit:
         lay = self.batch.layout
         if "token_row" in self.batch:
             row = self.batch["token_row"]
+            if np.any(row < 0):
+                raise LayoutError(f"token {int(np.argmax(row < 0))} names no row of the trainer's tensors (token_row)")
             rows = int(row.max()) + 1 if row.size else 0
             order = np.argsort(row, kind="stable")
         else:
@@ -82,8 +84,8 @@ class Credit:
         lists = self.advantages()
         rollout = np.arange(lay.R)
         if "token_row" in batch:
-            rollout = np.full(len(lists), -1, np.int64)
-            rollout[batch["token_row"]] = token_rollout(lay)
+            rollout, owner = np.full(len(lists), -1, np.int64), token_rollout(lay)
+            rollout[batch["token_row"][owner >= 0]] = owner[owner >= 0]
         for r, values in zip(rollout.tolist(), lists, strict=True):
             yield (
                 (None, None, values) if r < 0 else (batch.group_name(int(lay.group[r])), batch.rollout_name(r), values)
@@ -117,6 +119,8 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
         UnknownName: no such method, preset or option. MissingColumn: a column it needs is not there; the text names
             what makes it. StepCreditError: rewards and outcomes disagree and `reward` does not say which.
     """
+    if reward is not None and reward not in get_args(RewardFrom):
+        raise UnknownName("choice of reward", reward, get_args(RewardFrom))
     found = get(method)
     bound = found.check_options(options)
     notes: list[str] = []
@@ -132,11 +136,11 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
             raise LayoutError(f"{method} returned {name} of shape {np.shape(values)}; expected ({size},)")
     return Credit(
         method,
-        {**found.options, **options},
+        {**found.options, **bound},
         np.asarray(result.credit, float),
         batch,
         found.card.per,
-        result.extras(),
+        {n: np.asarray(v) for n, v in result.extras().items()},
         (*batch.notes, *notes),
     )
 
@@ -227,6 +231,14 @@ def _token_reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who
         known: Floats = batch["token_reward"]
         return known
     reward = _reward(batch, choice, notes, who)
+    lost = (batch.layout.step_tokens == 0) & (reward != 0)
+    if lost.any():
+        s = int(np.argmax(lost))
+        raise StepCreditError(
+            f"{who} asks for rewards of tokens, but step {batch.layout.turn[s]} of rollout "
+            f"{batch.rollout_name(int(batch.layout.rollout[s]))!r} has a reward and no sampled token to put it on",
+            hint="give token_reward, or the tokens of every step that has a reward",
+        )
     notes.append("token_reward: each step's reward on its last token")
     return on_last_token(batch.layout, reward)
 
@@ -242,9 +254,13 @@ def _next_state(batch: Batch, choice: RewardFrom | None, notes: list[str], who: 
     walk = lay.paths.left > 0
     at = np.flatnonzero(walk)
     out[lay.paths.rows[at]] = state[lay.paths.rows[at + 1]]
+    after = "a state of its own"
+    if "final_state" in batch and batch.keys.get("state") is batch.keys.get("final_state"):
+        some, after = lay.last >= 0, "the rollout's final state"
+        out[lay.last[some]] = batch["final_state"][some]
     open_ = out < 0
-    out[open_] = int(state.max(initial=-1)) + 1 + np.arange(int(open_.sum()))
-    notes.append("next_state: the next row's state; after a last step a state of its own")
+    out[open_] = max(int(state.max(initial=-1)), int(out.max(initial=-1))) + 1 + np.arange(int(open_.sum()))
+    notes.append(f"next_state: the next row's state; after a last step {after}")
     return out
 
 

@@ -1,5 +1,6 @@
 """Keys to ids, exactly: a dictionary, never a hash that may collide."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from itertools import count
 
@@ -25,21 +26,22 @@ def encode(values: Iterable[Hashable]) -> tuple[Ints, list[Hashable]]:
     >>> encode(["a", None, "a", None])
     (array([0, 1, 0, 2]), ['a', None, None])
     """
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    values = list(values)
+    values = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    number: defaultdict[Hashable, int] = defaultdict(count().__next__)
     try:
-        known = dict.fromkeys(values)
+        ids = np.fromiter(map(number.__getitem__, values), np.int64, len(values))
     except TypeError:
         at = next(i for i, v in enumerate(values) if not _hashable(v))
         raise LayoutError(
             f"key {at} is a {type(values[at]).__name__}, which cannot be compared exactly",
             hint="use text, a number or a tuple; for nested data json.dumps(x, sort_keys=True)",
         ) from None
-    missing = [k for k in known if k is None or k != k]
-    if not missing:
-        number = dict(zip(known, count(), strict=False))
-        return np.fromiter(map(number.__getitem__, values), np.int64, len(values)), list(number)
+    if not any(k is None or k != k for k in number):
+        return ids, list(number)
+    return _with_missing(values)
+
+
+def _with_missing(values: list[Hashable]) -> tuple[Ints, list[Hashable]]:
     ids: dict[Hashable, int] = {}
     keys: list[Hashable] = []
     fresh = count()

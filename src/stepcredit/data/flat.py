@@ -105,7 +105,8 @@ def _tree(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hasha
     leaf[parent[inner]] = False
     leaves = np.flatnonzero(leaf)
     nodes, length = _ways(parent, leaves)
-    _, first = np.unique(nodes, return_index=True)
+    first = np.empty(n, np.int64)
+    first[nodes[::-1]] = np.arange(nodes.size)[::-1]
     walker = np.repeat(np.arange(leaves.size), length)
     order = nodes[np.sort(first)]
     row = np.empty(n, np.int64)

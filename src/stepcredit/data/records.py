@@ -48,7 +48,7 @@ class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
         return len(next(iter(lists.values()))) if lists else int(self.n or 0)
 
 
-class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """The unit of credit: one assistant turn, one reasoning step.
 
     text: what the policy wrote. observation: what the environment answered. state: key of what the step was taken in.
@@ -73,7 +73,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     extra: dict[str, Any] = {}
 
 
-class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One attempt at a task: an ordered list of steps and an outcome (None = unknown).
 
     prefix: ids of steps stored with earlier rollouts of the group, passed before the own `steps`.

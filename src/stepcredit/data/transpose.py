@@ -222,10 +222,12 @@ def _steps(batch: "Batch") -> list[Step]:
     tokens = _tokens(batch, steps)
     out = []
     for s, step in enumerate(steps):
-        new = {name: v[s] for name, v in fields.items() if getattr(step, name) != v[s]}
+        new: dict[str, Any] = {name: v[s] for name, v in fields.items()}
         new["evidence"] = _over(step.evidence, {n: v[s] for n, v in evidence.items()})
         new["credit"] = _over(step.credit, {n: v[s] for n, v in credit.items()}, fresh)
-        out.append(msgspec.structs.replace(step, tokens=tokens[s], **new))
+        new["tokens"] = tokens[s]
+        changed = {name: v for name, v in new.items() if v != getattr(step, name)}
+        out.append(msgspec.structs.replace(step, **changed) if changed else step)
     return out
 
 

@@ -29,7 +29,8 @@ def scan(a: Floats, b: Floats | float, left: Ints) -> Floats:
             b[:-reach] *= np.where(inside, b[reach:], 0.0)
             reach *= 2
         return y
-    while reach <= longest and b:
+    carries = b != 0  # not b itself: b ** reach may underflow, and a missing value far ahead still is one
+    while reach <= longest and carries:
         inside = left[:-reach] >= reach
         y[:-reach] += np.multiply(y[reach:], b, where=inside, out=np.zeros(y.size - reach))
         b, reach = b * b, reach * 2

@@ -34,9 +34,8 @@ def batch_as_one_group(
         return []
     x = credit[live]
     largest = np.abs(x).max()
-    by_token = float(np.dot(x, tokens[live]) / tokens[live].sum())
-    # Whitening over tokens (REINFORCE++) is a method of its own: its mean over tokens is 0, not that over rollouts.
-    if abs(x.mean()) > 1e-4 * largest or (tokens[live].min() != tokens[live].max() and abs(by_token) <= 1e-9 * largest):
+    # Whitening over tokens (REINFORCE++) averages 0 over tokens, not over rollouts.
+    if abs(x.mean()) > 1e-4 * largest:
         return []
     message = f"credit averages 0 over all {x.size} rollouts, but not in {away.size} of "
     message += f"{int(np.sum(group_centered != 0))} tasks, and group sizes differ "

@@ -35,7 +35,7 @@ def only_last_turn(
     last = several & turn_last
     told = last & ((turn_high > constant + near) | (turn_low < constant - near))
     n, values = int(told.sum()), turn_high[told]
-    if n < LEAST or np.ptp(turn_high[last]) <= near:
+    if n < LEAST:
         return []
     # Where the first steps are shared by all rollouts, methods that compare actions rightly give them nothing.
     shared = method is not None and method.reads is not None and method.reads & {"tree", "action", "observation"}
