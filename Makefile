@@ -35,14 +35,14 @@ check: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --doctest-modules --doctest-glob='*.md' --ignore=docs/reference src docs README.md tests/house
 	$(BIN)/python tools/reference.py --check
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 test: .venv/.torch .venv/.dev check
 	$(BIN)/pytest -n 2 tests
 
 docs: .venv/.dev
 	$(BIN)/python tools/reference.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.core
 	$(BIN)/stepcredit bench speed

@@ -1,7 +1,7 @@
 """Write docs/reference from the code: cards, docstrings, goldens, columns, formats, rules, command help.
 
-    python tools/reference.py            write
-    python tools/reference.py --check    fail if what is there differs
+python tools/reference.py            write
+python tools/reference.py --check    fail if what is there differs
 """
 
 import ast
@@ -47,7 +47,9 @@ def methods_index():
     rows = []
     for name in credit.names():
         m = describe(credit.get(name))
-        rows.append([f"[`{name}`](methods/{name}.md)", m["kind"], m["per"], ", ".join(m["needs"]), m["title"], m["paper"]])
+        rows.append(
+            [f"[`{name}`](methods/{name}.md)", m["kind"], m["per"], ", ".join(m["needs"]), m["title"], m["paper"]]
+        )
     head = "# Credit methods\n\nEvery published system that runs here. `stepcredit methods` prints the same list.\n\n"
     return head + table(["name", "kind", "per", "needs", "title", "paper"], rows)
 
@@ -55,7 +57,10 @@ def methods_index():
 def method_page(name):
     m = describe(credit.get(name))
     method = credit.get(name)
-    out = [f"# {m['title']}\n", f"`{name}` · {m['kind']}" + (f" of [`{m['base']}`]({m['base']}.md)" if m["kind"] == "preset" else "")]
+    out = [
+        f"# {m['title']}\n",
+        f"`{name}` · {m['kind']}" + (f" of [`{m['base']}`]({m['base']}.md)" if m["kind"] == "preset" else ""),
+    ]
     out += [f" · credit per {m['per']} · {m['paper']}\n", "\n## What it computes\n", block(m["doc"])]
     if m["reading"]:
         out.append(f"\nReading: {m['reading']}\n")
@@ -63,10 +68,16 @@ def method_page(name):
     out.append("\nColumns: " + (", ".join(f"`{c}`" for c in m["needs"]) or "none"))
     if m["uses"]:
         out.append("; used if there: " + ", ".join(f"`{c}`" for c in m["uses"]))
-    out.append("\n\n## Options\n\n" + table(["option", "default"], [[f"`{k}`", f"`{v}`"] for k, v in m["options"].items()]))
+    out.append(
+        "\n\n## Options\n\n" + table(["option", "default"], [[f"`{k}`", f"`{v}`"] for k, v in m["options"].items()])
+    )
     if m["presets"]:
         rows = [
-            [f"`{m['base']}@{n}`", ", ".join(f"`{k}={v}`" for k, v in p["options"].items()) or "the defaults", p["source"]]
+            [
+                f"`{m['base']}@{n}`",
+                ", ".join(f"`{k}={v}`" for k, v in p["options"].items()) or "the defaults",
+                p["source"],
+            ]
             for n, p in m["presets"].items()
         ]
         out.append("\n## Readings\n\n" + table(["preset", "sets", "whose"], rows))
@@ -91,20 +102,20 @@ def columns_page():
 
 def formats_page():
     out = ["# Formats\n\nRead with `sc.read(path, format=...)`; without `format` it is found from the fields.\n"]
-    for name in formats.names():
-        out.append(f"\n## `{name}`\n\n" + block(formats.get(name).__doc__))
+    out += [f"\n## `{name}`\n\n" + block(formats.get(name).__doc__) for name in formats.names()]
     return "".join(out)
 
 
 def segments_page():
     out = ["# Segmenters\n\n" + block(segment.__doc__)]
-    for name in segment.names():
-        out.append(f"\n## `{name}`\n\n" + block(segment.get(name).__doc__))
+    out += [f"\n## `{name}`\n\n" + block(segment.get(name).__doc__) for name in segment.names()]
     return "".join(out)
 
 
 def lint_page():
-    head = "# Lint rules\n\nWhat `sc.check` and `stepcredit lint` look for, and the public bug each would have caught.\n"
+    head = (
+        "# Lint rules\n\nWhat `sc.check` and `stepcredit lint` look for, and the public bug each would have caught.\n"
+    )
     out = [head]
     for name in rules.names():
         rule = rules.get(name).rule
@@ -122,7 +133,12 @@ def api_page():
             continue
         kind = "class" if inspect.isclass(thing) else "function"
         signature = "" if inspect.isclass(thing) else str(inspect.signature(thing)).replace("typing.", "")
-        out.append(f"\n## `sc.{name}`\n\n{kind}" + (f" `{name}{clean(signature)}`" if signature else "") + "\n\n" + block(thing.__doc__))
+        out.append(
+            f"\n## `sc.{name}`\n\n{kind}"
+            + (f" `{name}{clean(signature)}`" if signature else "")
+            + "\n\n"
+            + block(thing.__doc__)
+        )
     out.append("\n## Modules\n\n" + table(["module", "what it is for"], module_rows()))
     return "".join(out)
 
@@ -148,7 +164,9 @@ def command_page():
     names = [c.name for c in app.registered_commands] + ["bench", "bench speed"]
     out = ["# Command\n\n`stepcredit COMMAND`, or `python -m stepcredit COMMAND`.\n"]
     for name in ["", *names]:
-        text = runner.invoke(app, [*name.split(), "--help"], env={"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}).stdout
+        text = runner.invoke(
+            app, [*name.split(), "--help"], env={"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}
+        ).stdout
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
         out.append(f"\n## `stepcredit{' ' + name if name else ''}`\n\n```text\n{lines}\n```\n")
     return "".join(out)

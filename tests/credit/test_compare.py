@@ -16,7 +16,10 @@ from stepcredit.testing import random_batch
 
 def spearman(a, b):
     """By hand: Pearson of mean ranks."""
-    rank = lambda x: np.array([(np.sum(x < v) + np.sum(x <= v) - 1) / 2 for v in x])
+
+    def rank(x):
+        return np.array([(np.sum(x < v) + np.sum(x <= v) - 1) / 2 for v in x])
+
     return np.corrcoef(rank(a), rank(b))[0, 1]
 
 

@@ -26,6 +26,7 @@ ORDER = [
     ("app",),
 ]
 ALSO = {"lint": {"credit"}, "testing": {"credit", "data", "ops", "errors"}, "__main__": {"app"}}
+SAID_IN_A_TABLE = {ROOT / "lint" / "derive.py"}  # lint/arrays.py documents each array
 LIGHT = ("data", "ops", "credit", "lint", "segment", "envs", "errors")
 THIRD_PARTY = {"numpy", "msgspec", "pyarrow"}
 
@@ -62,7 +63,7 @@ def test_imports_point_one_way(path):
     may = allowed(here)
     assert may is not None, f"{here} is no room of the house: add it to ORDER"
     for name in imports(path):
-        if name.split(".")[0] == "stepcredit" and len(name.split(".")) > 1:
+        if name.split(".")[0] == "stepcredit" and name != "stepcredit.__version__":
             assert name.split(".")[1] in may, f"{here} must not import {name}"
 
 
@@ -95,23 +96,23 @@ def test_no_top_level_function_shares_a_subpackage_name():
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_modules_and_functions_stay_short(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 420, f"{path} has {len(text.splitlines())} lines"
+    assert len(text.splitlines()) <= 400, f"{path} has {len(text.splitlines())} lines"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             doc = ast.get_docstring(node, clean=False) or ""
             body = node.end_lineno - node.lineno - doc.count("\n")
-            assert body <= 75, f"{path}: {node.name} has {body} lines of code"
+            assert body <= 60, f"{path}: {node.name} has {body} lines of code"
 
 
 def test_every_public_function_says_what_it_does():
     silent = []
     for path in MODULES:
-        if path.name.startswith("_") and path.name != "__init__.py":
+        if path.name.startswith("_") and path.name != "__init__.py" or path in SAID_IN_A_TABLE:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                if not ast.get_docstring(node):
-                    silent.append(f"{path.relative_to(ROOT)}: {node.name}")
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                silent.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert not silent, silent
 
 

@@ -120,7 +120,7 @@ def test_a_weak_trend_with_length_is_not_told():
     p = padded(9, groups=10, size=(5, 6))
     rng = np.random.default_rng(0)
     length = p.mask.sum(1)
-    row = rng.normal(size=length.size) - 0.05 * (length - length.mean())
+    row = rng.normal(size=length.size) - 0.15 * (length - length.mean())
     assert "length_bias" in lint.check(p.rollout_credit(row), p.mask, p.group, outcome=p.outcome).ok
 
 

@@ -147,6 +147,8 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
 
 def applicable(method: Method, batch: Batch) -> str | None:
     """None if the batch holds what the method needs, else the reason why not."""
+    if "tree" in inspect.signature(method.function).parameters and not batch.layout.is_tree:
+        return f"{method.name} needs rollouts that share steps (a tree): `prefix` in records, `parent` in columns"
     try:
         fill(method, batch, "outcome" if "outcome" in batch else "reward", [])
     except MissingColumn as error:
@@ -170,6 +172,8 @@ def fill(
         if name == "layout":
             arguments.append(batch.layout)
         elif name == "tree":
+            if not batch.layout.is_tree:
+                notes.append("no step is shared: each rollout is a branch of its own below the prompt")
             arguments.append(Tree.of(batch.layout))
         elif name in _DERIVED:
             try:

@@ -201,7 +201,7 @@ class Batch:
             columns["state"] = state
             if "state" in self.keys:
                 extended = [*self.keys["state"], *[None] * fresh.size]
-                keys.update({n: extended for n in STATES if n in keys})
+                keys.update({n: extended for n in STATES if n in keys or n == "state"})
         if "token_row" not in columns and own.size == lay.K and np.any(step < 0):
             columns["token_row"] = lay.rollout[old]  # a token of no new step would no longer tell its rollout
         layout = Layout(lay.group, lay.rollout[old[first]], token_step=step, batch=lay.batch)

@@ -108,18 +108,24 @@ class Reading:
 
     def _pass(self) -> Iterator[_Placed]:
         """One pass over the files, from the start."""
-        nan = getattr(self._module, "NAN_IS_NULL", False)
-        rows = self._rows = Rows(self._files, map=self._map, on_error=self._on_error, nan=nan)
+        rows = self._open()
+        checked = getattr(self._module, "CHECKED", False) and self._change is None
         for rollout in self._module.rollouts(rows, **self._options):
             file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
             try:
                 if self._change is not None:
                     rollout = self._change(rollout)
-                check(rollout)
+                if not checked:
+                    check(rollout)
             except DataError as error:
                 rows.bad(error)
                 continue
             yield rollout, file, number
+
+    def _open(self) -> Rows:
+        nan = getattr(self._module, "NAN_IS_NULL", False)
+        self._rows = Rows(self._files, map=self._map, on_error=self._on_error, nan=nan)
+        return self._rows
 
     def _distinct(self, rollouts: Iterable[_Placed]) -> Iterator[_Placed]:
         seen: set[tuple[str | int, str | int]] = set()
@@ -146,22 +152,32 @@ class Reading:
         return batch
 
     def _survey(self, steps: int) -> tuple[dict[str | int, int], bool, list[_Placed] | None]:
-        """Steps of each group; whether each group stands together; all rollouts, if they make one batch."""
+        """Steps of each group; whether each group stands together; all rollouts, if they make one batch.
+
+        A format that can tell sizes from bare rows (`sizes`) is spared the first of two full passes.
+        """
         sizes: dict[str | int, int] = {}
         kept: list[_Placed] | None = []
         together, before, total = True, None, 0
-        for one in self._pass():
-            rollout = one[0]
-            together = together and (rollout.group == before or rollout.group not in sizes)
-            before = rollout.group
-            size = max(len(rollout.steps), 1)
-            sizes[before] = sizes.get(before, 0) + size
-            total += size
-            if total > steps:
+        for group, size, one in self._look():
+            together = together and (group == before or group not in sizes)
+            before = group
+            sizes[group] = sizes.get(group, 0) + max(size, 1)
+            total += max(size, 1)
+            if one is None or total > steps:
                 kept = None
             elif kept is not None:
                 kept.append(one)
         return sizes, together, kept
+
+    def _look(self) -> Iterator[tuple[str | int, int, _Placed | None]]:
+        bare = getattr(self._module, "sizes", None)
+        if bare is None or self._change is not None:
+            for one in self._pass():
+                yield one[0].group, len(one[0].steps), one
+        else:
+            for group, size in bare(self._open()):
+                yield group, size, None
 
     def _direct(self, plan: Mapping[str | int, int]) -> Iterator[list[_Placed]]:
         gathered: list[_Placed] = []

@@ -270,8 +270,9 @@ def _tokens(batch: "Batch", steps: Sequence[Step]) -> list[Tokens | None]:
             out.append(None)
             continue
         new = {name: values[a:b] for name, values in flat.items()}
-        gaps = {n for n, v in new.items() if getattr(old, n) is None and all(x is None or x == -1 for x in v)}
-        out.append(msgspec.structs.replace(old, **{n: v for n, v in new.items() if n not in gaps}))
+        blank = {n: -1 if n in _TOKEN_INTS else None for n in new}
+        known = {n: v for n, v in new.items() if getattr(old, n) is not None or any(x != blank[n] for x in v)}
+        out.append(msgspec.structs.replace(old, **known))
     return out
 
 

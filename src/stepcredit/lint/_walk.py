@@ -13,7 +13,7 @@ class Walk(NamedTuple):
 
     gamma: discount per sampled token, measured inside turns. before: entry of the last token of a turn; width: tokens
     of the gap; got: what came over it, G_t - r_t; want: gamma times the return after it; slow: the same with every
-    token of the gap discounted; leaked: discounted rewards of the gap's own tokens; tolerance: what counts as equal.
+    token of the gap discounted; leaked: sum of |rewards| of the gap's own tokens; tolerance: what counts as equal.
     """
 
     gamma: float
@@ -63,12 +63,7 @@ def walk(
         return NotChecked("needs rows with tool or environment tokens between turns")
     now, after, got = now[gap], after[gap], got[gap]
     width = position[after] - position[now] - 1
-    decay = gamma ** np.arange(1, int(width.max()) + 1)
-    # Rewards of the gap's own tokens, weighted by gamma ** distance, through one running sum.
-    held = after - now - 1
-    inside = np.repeat(now + 1 - np.concatenate(([0], np.cumsum(held)[:-1])), held) + np.arange(int(held.sum()))
-    weight = decay[np.minimum(position[inside] - np.repeat(position[now], held), decay.size) - 1]
-    owner = np.repeat(np.arange(now.size), held)
-    leaked = np.bincount(owner, weights=np.nan_to_num(reward[inside]) * weight, minlength=now.size).astype(float)
+    fed = np.concatenate(([0.0], np.cumsum(np.abs(np.nan_to_num(reward)))))
+    leaked = fed[after] - fed[now + 1]
     want = gamma * returns[after]
     return Walk(gamma, now, width, got, want, want * gamma**width, leaked, tolerance)

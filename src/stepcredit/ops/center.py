@@ -78,10 +78,10 @@ def center(
     count = np.bincount(by, weights=w)
     y = _deviation(x, by, w, count, location)
     if spread != "none":
+        cells = by if spread_by is None else spread_by
         if spread == "others":
-            width = _spread_of_others(x, by, w, count)
+            width = _spread_of_others(x, cells, w)
         else:
-            cells = by if spread_by is None else spread_by
             around = "median" if spread == "mad" else "mean"
             base = y if spread_by is None and location == around else None
             width = _spread(x, cells, w, spread, base)
@@ -173,8 +173,9 @@ def _spread(x: Floats, by: Ints, w: Floats | None, spread: Spread, d: Floats | N
     return np.sqrt(variance)[by]
 
 
-def _spread_of_others(x: Floats, by: Ints, w: Floats | None, count: Floats | Ints) -> Floats:
+def _spread_of_others(x: Floats, by: Ints, w: Floats | None) -> Floats:
     """[n] sample spread of the values of the cell other than this one."""
+    count = np.bincount(by, weights=w)
     own = np.ones_like(x) if w is None else w
     d = _deviation(x, by, w, count, "mean")
     squares = np.bincount(by, weights=d * d * own)[by]

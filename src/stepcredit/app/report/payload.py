@@ -296,6 +296,7 @@ def number(value: float) -> float | int | str | None:
 
 
 def numbers(values: NDArray[Any]) -> list[Any]:
+    """Numbers for JSON: four digits, NaN as null."""
     if values.ndim > 1:
         return [[number(v) for v in row] for row in values.tolist()]
     return [number(v) for v in values.tolist()]

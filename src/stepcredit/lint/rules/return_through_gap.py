@@ -20,8 +20,8 @@ RULE = Rule(
 def return_through_gap(return_walk: Walk, row: Ints, position: Ints) -> list[Finding]:
     w = return_walk
     odd = ~w.whole & ~w.cut
-    faded = odd & (np.abs(w.got - w.slow - w.leaked) <= w.tolerance) & (np.abs(w.leaked) <= w.tolerance)
-    fed = odd & ~faded & (np.abs(w.leaked) > w.tolerance)
+    fed = odd & (w.leaked > w.tolerance)
+    faded = odd & ~fed & (np.abs(w.got - w.slow) <= w.tolerance)
     out = []
     for which, text in (
         (faded, f"fade by {w.gamma:.4g} per token of the gap, though it was not sampled"),
