@@ -44,8 +44,23 @@ def test_fields_labels_and_outcome():
 
 def test_state_is_the_set_of_documents_seen():
     found = one(row(reply("b", "a"), reply("a"), reply("c")))
-    assert [json.loads(s.state) for s in found.steps] == [[], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
+    a, b, c = (f"{x} [{x}]" for x in "abc")
+    assert [json.loads(s.state) for s in found.steps] == [[], [a, b], [a, b], [a, b, c]]
     assert one(row(reply("a"), reply("b"))).final_state == one(row(reply("b", "a"))).final_state
+
+
+def test_observation_is_what_came_back_by_name_and_the_reply_is_kept():
+    step = one(row(reply("b", "a"))).steps[0]
+    assert json.loads(step.observation) == ["a [a]", "b [b]"] and step.extra["replies"] == reply("b", "a")
+    assert one(row(reply("b", "a"))).steps[0].observation == one(row(reply("a", "b"))).steps[0].observation
+
+
+def test_action_is_what_was_called():
+    given = row(reply("a"))
+    call = {"id": "1", "function": {"name": "search", "arguments": '{"query": "x"}'}}
+    given["messages"][1]["tool_calls"] = [call, call]
+    steps = one(given).steps
+    assert [s.action for s in steps] == ['["search"]', None] and len(steps[0].tool_calls) == 2
 
 
 def test_a_reply_without_documents_counts_as_one():

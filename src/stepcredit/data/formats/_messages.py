@@ -1,6 +1,11 @@
-"""Messages of a chat as steps: one assistant message is one step; what follows, up to the next, is its observation."""
+"""Messages of a chat as steps: one assistant message is one step; what follows, up to the next, is its observation.
 
+The action of a step is its tool calls, as text with sorted arguments; a message without calls has none.
+"""
+
+import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from stepcredit.data.formats._fields import need, rest, text
@@ -79,12 +84,28 @@ def calls(message: Mapping[str, Any]) -> list[ToolCall]:
     return out
 
 
+def plain_call(call: ToolCall) -> list[Any]:
+    """Name and arguments of a call; arguments given as text are read."""
+    arguments = call.arguments
+    if isinstance(arguments, str):
+        with suppress(ValueError):
+            arguments = json.loads(arguments)
+    return [call.name, arguments]
+
+
+def as_text(value: list[Any]) -> str:
+    """Calls (or names) as one text that is equal where they are: JSON with sorted keys."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
 def _step(message: Mapping[str, Any], index: int) -> Step:
     try:
+        made = calls(message)
         return Step(
             agent=text(message.get("name"), "name"),
             text=words(message.get("content")),
-            tool_calls=calls(message),
+            action=as_text([plain_call(c) for c in made]) if made else None,
+            tool_calls=made,
             extra=rest(message, _USED, _STEP_NAMES),
         )
     except DataError as error:

@@ -2,11 +2,15 @@
 
 - group: `query_index`. rollout: `sample_index`; where there is none, the number of the attempt in the order of the
   file. outcome: `final_label`, +1 -> 1 and -1 -> 0. task: `question`.
-- step: one assistant message. observation: the replies to it. evidence `label`: +1 right, 0 neutral, -1 wrong, from
-  `step_labels`, whose keys are positions in `messages`; a message without a label has none.
+- step: one assistant message. observation: the names of the documents that came back, sorted, as JSON text (the
+  replies themselves are kept as the step's field `replies`); replies without documents, as text. action: the names of
+  the tools called; what was asked of them is in the tool calls. (Two queries in other words that bring the same
+  documents count as one action: free text hardly ever repeats.) A message without calls has none. evidence `label`:
+  +1 right, 0 neutral, -1 wrong, from `step_labels`, whose keys are positions in `messages`; a message without a label
+  has none.
 - state: the documents seen so far, sorted, as JSON text. A document is an object of a tool's JSON reply that holds
-  text under `contents`, `content` or `text`; its name is its `id`, else the first line of that text. A reply
-  without documents (an error, another tool) counts as one document, named by its own text.
+  text under `contents`, `content` or `text`; its name is the first line of that text, and its `id` if it has one. A
+  reply without documents (an error, another tool) counts as one document, named by its own text.
 - not known: rewards of steps, tokens, which model wrote the run.
 `messages`, `step_labels` and others may be the text of a Python literal; it is read, never run.
 """
@@ -18,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepcredit.data.formats._fields import key, literal, number, rest, text
-from stepcredit.data.formats._messages import Turn, opening, texts, turns
+from stepcredit.data.formats._messages import Turn, as_text, opening, texts, turns
 from stepcredit.data.records import Rollout
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
@@ -52,8 +56,14 @@ def _rollout(row: dict[str, Any], group: str | int, attempt: int) -> Rollout:
     labels = _labels(row.get("step_labels"), {turn.at for turn in found})
     seen: set[str] = set()
     for turn in found:
-        turn.step.state = json.dumps(sorted(seen), ensure_ascii=False)
-        seen.update(_documents(turn))
+        turn.step.state = as_text(sorted(seen))
+        if turn.step.tool_calls:
+            turn.step.action = as_text(sorted({call.name for call in turn.step.tool_calls}))
+        found_now = _documents(turn)
+        if found_now:
+            turn.step.extra = {**turn.step.extra, "replies": turn.step.observation}
+            turn.step.observation = as_text(sorted(found_now))
+        seen.update(found_now)
         label = labels.get(turn.at)
         if label is not None:
             turn.step.evidence = {"label": label}
@@ -63,7 +73,7 @@ def _rollout(row: dict[str, Any], group: str | int, attempt: int) -> Rollout:
         outcome=number(row["outcome"], "outcome") if "outcome" in row else _verdict(row.get("final_label")),
         task=text(row.get("question"), "question") or opening(row["messages"]),
         steps=[turn.step for turn in found],
-        final_state=json.dumps(sorted(seen), ensure_ascii=False),
+        final_state=as_text(sorted(seen)),
         extra=rest(row, (*FIELDS, "group", "rollout", "outcome"), Rollout.__struct_fields__),
     )
 
@@ -113,7 +123,8 @@ def _walk(value: object, depth: int) -> Iterator[str]:
         body = next((value[f] for f in _TEXT if isinstance(value.get(f), str)), None)
         if body is not None:
             name = value.get("id")
-            yield str(name) if isinstance(name, str | int) else body.partition("\n")[0]
+            title = body.partition("\n")[0]
+            yield f"{title[:80]} [{name}]" if isinstance(name, str | int) else title
         else:
             for inner in value.values():
                 yield from _walk(inner, depth - 1)

@@ -1,7 +1,8 @@
 """Chats in OpenAI's messages format, one rollout a row: {"messages": [...], "group": ..., "outcome": ...}.
 
 - step: one assistant message, with its tool calls. observation: the text of the tool and user messages that follow,
-  up to the next assistant message, one below the other. The messages before the first one are context.
+  up to the next assistant message, one below the other. The messages before the first one are context. action: the
+  tool calls, as text with sorted arguments; none for a message without calls.
 - group: field `group`, `prompt_id` or `task_id`; outcome: `outcome`, `reward`, `score` or `correct`. Others by
   --map. task: field `task`, else the first message of a user.
 - rollout: field `rollout`; where there is none, the number of the attempt at the group in the order of the file.

@@ -9,13 +9,11 @@
 - not known: rewards of steps, tokens. Runs whose calls stand in the text (the "act" and "react" agents) show none.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from stepcredit.data.formats._fields import key, need, number, rest, text
-from stepcredit.data.formats._messages import Turn, opening, texts, turns
+from stepcredit.data.formats._messages import Turn, as_text, opening, plain_call, texts, turns
 from stepcredit.data.records import Rollout, ToolCall
 from stepcredit.data.rows import Rows
 
@@ -46,17 +44,15 @@ def _rollout(row: dict[str, Any], reads: tuple[str, ...], error: str) -> Rollout
     found = turns(need(row, "traj", list), "traj")
     done: list[Any] = []
     for turn in found:
-        turn.step.state = _text(done)
-        if turn.step.tool_calls:
-            turn.step.action = _text([_plain(c) for c in turn.step.tool_calls])
-        done += [_plain(c) for c in _writes(turn, reads, error)]
+        turn.step.state = as_text(done)
+        done += [plain_call(c) for c in _writes(turn, reads, error)]
     return Rollout(
         group=key(row.get("group", row.get("task_id")), "task_id"),
         rollout=key(row.get("rollout", row.get("trial")), "trial"),
         outcome=number(row.get("outcome", row.get("reward")), "reward"),
         task=_instruction(row) or opening(row["traj"]),
         steps=[turn.step for turn in found],
-        final_state=_text(done),
+        final_state=as_text(done),
         extra=rest(row, (*FIELDS[:3], "traj", "group", "rollout", "outcome"), Rollout.__struct_fields__),
     )
 
@@ -72,19 +68,6 @@ def _writes(turn: Turn, reads: tuple[str, ...], error: str) -> list[ToolCall]:
         if not failed and not call.name.startswith(reads):
             out.append(call)
     return out
-
-
-def _plain(call: ToolCall) -> list[Any]:
-    """Name and arguments; arguments given as text are read."""
-    arguments = call.arguments
-    if isinstance(arguments, str):
-        with suppress(ValueError):
-            arguments = json.loads(arguments)
-    return [call.name, arguments]
-
-
-def _text(calls: list[Any]) -> str:
-    return json.dumps(calls, ensure_ascii=False, sort_keys=True)
 
 
 def _instruction(row: Mapping[str, Any]) -> str | None:
