@@ -20,6 +20,7 @@ from stepcredit.credit.run import fill
 from stepcredit.data.batch import Batch
 from stepcredit.data.columns import TABLE
 from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.ops import step_mean
 
 _SPANNED = ("outcome", "reward", "token_reward")
 
@@ -165,17 +166,19 @@ def equal_rollouts_get_nothing(method: Method, seed: int) -> None:
 
 
 def declared_invariances(method: Method, seed: int) -> None:
-    """What the card holds of the defaults: "scale", rewards in larger units; "shift", outcomes plus a constant."""
-    if method.preset:
-        return
+    """What is declared: "scale", rewards in larger units; "shift", outcomes plus a constant; "centered", mean 0."""
     batch = random_batch(seed, empty=False)
     straight = run(method, batch)["credit"]
-    if "scale" in method.card.holds:
+    if "scale" in method.holds:
         larger = {n: v * 4 if n in _SPANNED else v for n, v in batch.columns.items()}
         np.testing.assert_allclose(run(method, Batch(batch.layout, larger))["credit"], straight, rtol=2e-3, atol=2e-3)
-    if "shift" in method.card.holds:
+    if "shift" in method.holds:
         moved = {n: v + 3 if n == "outcome" else v for n, v in batch.columns.items()}
         np.testing.assert_allclose(run(method, Batch(batch.layout, moved))["credit"], straight, atol=1e-9)
+    if "centered" in method.holds:
+        lay, steps = batch.layout, straight if method.card.per != "token" else step_mean(batch.layout, straight)
+        rollouts = lay.total(steps) / lay.steps
+        np.testing.assert_allclose(np.bincount(lay.group, weights=rollouts), 0, atol=1e-9)
 
 
 def nothing_in_nothing_out(method: Method, seed: int) -> None:

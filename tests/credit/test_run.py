@@ -254,10 +254,10 @@ def test_a_token_method_counts_steps_where_there_are_no_tokens():
 
 
 def test_plain_columns_come_back_in_their_order():
-    mixed = {"rollout": ["y", "x", "y", "x"], "prompt": [1, 0, 1, 1], "outcome": [1, 5, 1, 0]}
-    np.testing.assert_array_equal(on_columns("grpo", mixed, spread="none"), [0.5, 0, 0.5, -0.5])
+    mixed = {"rollout": [*"xyzxyz"], "prompt": [1, 0, 1, 1, 0, 1], "outcome": [1, 5, 0, 1, 5, 0]}
+    np.testing.assert_array_equal(on_columns("grpo", mixed, spread="none"), [0.5, 0, -0.5, 0.5, 0, -0.5])
     with pytest.raises(LayoutError, match="both 'prompt' and 'group'"):
-        on_columns("grpo", {**mixed, "group": [0] * 4})
+        on_columns("grpo", {**mixed, "group": [0] * 6})
 
 
 def test_notes_of_the_batch_stay_with_the_credit():

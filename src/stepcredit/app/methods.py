@@ -54,7 +54,7 @@ def describe(method: Method) -> dict[str, Any]:
         },
         "reading": preset.source if preset else None,
         "presets": {n: {"options": dict(p.options), "source": p.source} for n, p in method.presets.items()},
-        "holds": sorted(card.holds),
+        "holds": sorted(method.holds),
         "waives": method.waives,
         "bias": card.bias,
         "departures": card.departures,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stepcredit.data.layout import Floats
 
 Evidence = Literal["official code executed", "official code read", "paper", "derived"]
-Holds = Literal["scale", "shift"]
+Holds = Literal["scale", "shift", "centered"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Preset:
     """A named reading of a formula: `gigpo@verl-agent`.
 
     options: what it sets. source: whose reading, and where it was seen. system: the preset is a published system with a
-    name of its own ("rloo"), under which it is found too, with its own title, paper and bibtex. waives: as in Card.
+    name of its own ("rloo"), under which it is found too, with its own title, paper and bibtex. waives, holds: as in
+    Card; a preset holds nothing that it does not declare itself.
     """
 
     options: Mapping[str, Any]
@@ -28,6 +29,7 @@ class Preset:
     paper: str | None = None
     bibtex: str | None = None
     waives: Mapping[str, str] = field(default_factory=dict)
+    holds: frozenset[Holds] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Card:
         departures: from the paper or the official code.
         code: official code, if there is any.
         holds: invariances of the defaults, for the contract to measure. "scale": outcomes and rewards in larger units
-            give the same credit; "shift": outcomes plus a constant give the same credit.
+            give the same credit; "shift": outcomes plus a constant give the same credit; "centered": credit averages 0
+            over the rollouts of a prompt, each counted once with the mean of its steps.
         pools: values of options at which credit depends on the other prompts of the batch: {"whiten": True}. They
             waive "other_prompts" wherever they are set.
         waives: properties of the contract (`stepcredit.testing.CHECKS`) that are false by design, with the reason; the

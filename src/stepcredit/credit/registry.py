@@ -69,8 +69,15 @@ class Method:
         over = {"other_prompts": f"{', '.join(pooled)}: statistics of the whole batch"} if pooled else {}
         return {**over, **self.card.waives, **self._preset_waives}
 
+    @property
+    def holds(self) -> frozenset[str]:
+        """Invariances that are declared: of the card at the defaults, of a preset its own."""
+        return frozenset(self.preset.holds if self.preset else self.card.holds)
+
     def given(self, options: Mapping[str, Any]) -> "Method":
-        """The method with these options set, as if they were a preset."""
+        """The method with these options set, as if they were a preset; options that change nothing change nothing."""
+        if all(self.options.get(n) == v for n, v in options.items()):
+            return self
         return replace(self, preset=Preset(self.check_options(options), "as given", waives=dict(self._preset_waives)))
 
     @property

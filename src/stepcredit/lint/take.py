@@ -12,6 +12,7 @@ from stepcredit.data.layout import Floats, Ints, Layout
 from stepcredit.errors import LayoutError
 from stepcredit.lint.arrays import array
 from stepcredit.lint.rule import Declared
+from stepcredit.ops import token_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,19 +146,14 @@ def declared(name: str | None, card: Any, options: Mapping[str, Any]) -> Declare
 
     method = get(name)
     reads = frozenset(n for n, p in signature(method.function).parameters.items() if p.kind is not p.KEYWORD_ONLY)
-    options = {**method.options, **options}
-    return Declared(name, reads, options, method.waives, frozenset(method.card.holds), method.card.per)
+    ran = method.given(options) if options else method
+    return Declared(name, reads, ran.options, ran.waives, ran.holds, ran.card.per)
 
 
 def _walks(layout: Layout) -> tuple[Ints, Ints, Ints]:
     """Tokens in path order: their rows of [K], their rollouts, the index of their step on the path."""
-    order = np.argsort(layout.tokens, kind="stable")
-    order = order[layout.tokens[order] >= 0]
-    start = np.concatenate(([0], np.cumsum(layout.step_tokens)))
-    n = layout.step_tokens[layout.paths.rows]
-    inside = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-    pick = order[np.repeat(start[layout.paths.rows], n) + inside] if order.size else np.zeros(0, np.int64)
-    return pick, np.repeat(layout.paths.rollout, n), np.repeat(layout.paths.turn, n)
+    paths = token_paths(layout)
+    return paths.rows, paths.rollout, layout.turn[layout.tokens[paths.rows]]
 
 
 def _numpy(x: Any, name: str) -> Any:

@@ -26,7 +26,7 @@ def scan(a: Floats, b: Floats | float, left: Ints) -> Floats:
             # 0 * NaN is NaN: a closed gate must not let a missing value through.
             open_ = inside & (b[:-reach] != 0)
             y[:-reach] += np.multiply(b[:-reach], y[reach:], where=open_, out=np.zeros(y.size - reach))
-            b[:-reach] *= np.where(inside, b[reach:], 0.0)
+            b[:-reach] *= b[reach:]
             reach *= 2
         return y
     carries = b != 0  # not b itself: b ** reach may underflow, and a missing value far ahead still is one
@@ -75,7 +75,6 @@ def softmin_weight(layout: Layout, x: Floats, temperature: float) -> Floats:
     x, rollout = layout.along(np.asarray(x, float)), layout.paths.rollout
     lowest = np.full(layout.R, np.inf)
     np.minimum.at(lowest, rollout, np.where(np.isnan(x), np.inf, x))
-    lowest[np.isinf(lowest)] = 0.0
     e = np.exp(-(x - lowest[rollout]) / temperature)
     return layout.merge(e / np.bincount(rollout, weights=e, minlength=layout.R)[rollout])
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from stepcredit.credit.card import Card, Preset
+from stepcredit.credit.card import Card, Holds, Preset
 from stepcredit.data.layout import Floats, Ints, Layout
 from stepcredit.ops import center
 from stepcredit.ops.center import Location, Lone, Spread
@@ -24,25 +24,30 @@ CARD = Card(
     "rollout gets: see the presets. Equal outcomes give exactly 0 here; in the originals float dust is divided by "
     "the epsilon (five of 0.81 give -0.056 in verl's float32; NeMo-RL's one-pass spread can blow 1, .03, .03, .03 up "
     "to 93,774). An unknown outcome is not judged: TRL gives it 0, in verl it makes its whole group NaN.",
-    holds=frozenset({"shift"}),
+    holds=frozenset({"shift", "centered"}),
     pools={"mean_over": "batch", "spread_over": "batch"},
 )
 
+_CENTERED: frozenset[Holds] = frozenset({"shift", "centered"})
+
 PRESETS = {
     "verl": Preset({"eps": 1e-6, "lone": "raw"}, "verl 0.9.1 core_algos.compute_grpo_outcome_advantage"),
-    "trl": Preset({"eps": 1e-4}, "TRL 1.16.0 GRPOTrainer, scale_rewards='group'"),
+    "trl": Preset({"eps": 1e-4}, "TRL 1.16.0 GRPOTrainer, scale_rewards='group'", holds=_CENTERED),
     "trl-batch": Preset(
         {"eps": 1e-4, "spread_over": "batch"},
         "TRL 1.16.0 GRPOTrainer, scale_rewards='batch'",
+        holds=_CENTERED,
     ),
     "nemo-rl": Preset(
         {"location": "others", "spread": "others", "eps": 1e-6},
         "NeMo-RL 0.7.0 algorithms/utils.calculate_baseline_and_std_per_prompt, leave-one-out",
     ),
     "prime-rl": Preset(
-        {"spread": "none"}, "prime-rl 0.8 orchestrator/algo/grpo.py; tinker-cookbook and nanochat alike"
+        {"spread": "none"},
+        "prime-rl 0.8 orchestrator/algo/grpo.py; tinker-cookbook and nanochat alike",
+        holds=_CENTERED,
     ),
-    "slime": Preset({"eps": 1e-6}, "slime 0.3.1 ray/rollout.py, groups of one size"),
+    "slime": Preset({"eps": 1e-6}, "slime 0.3.1 ray/rollout.py, groups of one size", holds=_CENTERED),
     "slime-uneven": Preset(
         {"eps": 1e-6, "mean_over": "batch", "spread_over": "batch"},
         "slime 0.3.1 ray/rollout.py where group sizes differ: the reshape makes one group of the batch",
@@ -51,6 +56,7 @@ PRESETS = {
     "dr_grpo": Preset(
         {"spread": "none"},
         "Dr. GRPO (verl norm_adv_by_std_in_grpo=False, TRL scale_rewards='none'): no division by the spread",
+        holds=_CENTERED,
         system="dr_grpo",
         title="Dr. GRPO: GRPO without the division by the spread",
         paper="arXiv:2503.20783",
@@ -62,6 +68,7 @@ PRESETS = {
     "rloo": Preset(
         {"location": "others", "spread": "none"},
         "RLOO: minus the mean of the others (verl vectorized; TRL RLOOTrainer)",
+        holds=_CENTERED,
         system="rloo",
         title="RLOO: REINFORCE Leave-One-Out",
         paper="arXiv:2402.14740",
