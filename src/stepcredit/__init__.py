@@ -1,10 +1,10 @@
 """stepcredit: which step of an LLM agent's run earned the outcome.
 
-    import stepcredit as sc
+import stepcredit as sc
 
-    batch = sc.read("rollouts.jsonl")
-    credit = sc.assign(batch, "gigpo", gamma=0.95)
-    credit.advantages()          # one list per row, one number per sampled token, None = not judged
+batch = sc.read("rollouts.jsonl")
+credit = sc.assign(batch, "gigpo", gamma=0.95)
+credit.advantages()          # one list per row, one number per sampled token, None = not judged
 """
 
 from stepcredit.credit import Credit, Result, assign, on_columns

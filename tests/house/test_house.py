@@ -26,7 +26,8 @@ ORDER = [
     ("app",),
 ]
 ALSO = {"lint": {"credit"}, "testing": {"credit", "data", "ops", "errors"}, "__main__": {"app"}}
-SAID_IN_A_TABLE = {ROOT / "lint" / "derive.py"}  # lint/arrays.py documents each array
+# A rule says what it does in its RULE; lint/arrays.py documents each array that lint/derive.py makes.
+SAID_IN_A_TABLE = {ROOT / "lint" / "derive.py", *(ROOT / "lint" / "rules").glob("*.py")}
 LIGHT = ("data", "ops", "credit", "lint", "segment", "envs", "errors")
 THIRD_PARTY = {"numpy", "msgspec", "pyarrow"}
 
@@ -100,14 +101,14 @@ def test_modules_and_functions_stay_short(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             doc = ast.get_docstring(node, clean=False) or ""
-            body = node.end_lineno - node.lineno - doc.count("\n")
+            body = node.end_lineno - node.body[0].lineno - doc.count("\n")
             assert body <= 60, f"{path}: {node.name} has {body} lines of code"
 
 
 def test_every_public_function_says_what_it_does():
     silent = []
     for path in MODULES:
-        if path.name.startswith("_") and path.name != "__init__.py" or path in SAID_IN_A_TABLE:
+        if (path.name.startswith("_") and path.name != "__init__.py") or path in SAID_IN_A_TABLE:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")

@@ -1,6 +1,5 @@
 """`stepcredit assign`: one number per step."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,9 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from stepcredit.app.console import note, notes, print_json, progress, say, table
+from stepcredit.app.console import note, print_json, progress, table
 from stepcredit.app.options import (
     Error,
+    Files,
     Format,
     Json,
     Map,
@@ -20,30 +20,42 @@ from stepcredit.app.options import (
     Rollouts,
     Segment,
     Set,
-    account,
     pairs,
-    reading,
+    tell_derived,
+    writable,
 )
 from stepcredit.credit import Credit, get
 from stepcredit.credit import assign as assign_credit
-from stepcredit.data import AdvantageWriter, Batch, Writer
+from stepcredit.data import AdvantageWriter, Writer
 from stepcredit.errors import StepCreditError
 
 
 def assign(
     rollouts: Rollouts,
     method: Annotated[
-        list[str], typer.Option("--method", "-M", help="A name of `stepcredit methods`. May be given several times.")
+        list[str],
+        typer.Option(
+            "--method", "-M", metavar="NAME", help="A name of `stepcredit methods`. May be given several times."
+        ),
     ] = ["gigpo"],  # noqa: B006
     set: Set = [],  # noqa: B006
     reward: RewardOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Rollouts with their credit: .jsonl, .jsonl.gz, .jsonl.zst, .parquet."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Rollouts with their credit: .jsonl, .jsonl.gz, .jsonl.zst, .parquet.",
+        ),
     ] = None,
     advantages: Annotated[
         Path | None,
-        typer.Option("--advantages", help="One list of numbers per row, one per sampled token (JSONL), for a trainer."),
+        typer.Option(
+            "--advantages",
+            metavar="FILE",
+            help="One list of numbers per row, one per sampled token (JSONL), for a trainer.",
+        ),
     ] = None,
     report: Report = None,
     segment: Segment = None,
@@ -58,20 +70,20 @@ def assign(
 
     Example: stepcredit assign runs.jsonl --method gigpo --set gamma=0.95 -o credited.jsonl --report page.html
     """
-    options = pairs(set, "--set")
-    chosen = [get(m).given(options) for m in method]
+    options, names = pairs(set, "--set"), list(dict.fromkeys(method))
+    chosen = [get(m).given(options) for m in names]
     if advantages is not None and len(chosen) > 1:
         raise StepCreditError("--advantages holds one number per token: give one --method")
-    source = reading(rollouts, format, map, on_error, segment)
+    writable(report)
+    source = Files(rollouts, format, map, on_error, segment)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
-    batches: Iterator[Batch] = iter([source.read()]) if whole else source.stream()
-    totals = {m: _Total() for m in method}
+    totals = {m: _Total() for m in names}
     last: list[Credit] = []
     with ExitStack() as files, progress("rollouts") as advance:
         writer = files.enter_context(Writer(output)) if output else None
         exporter = files.enter_context(AdvantageWriter(advantages)) if advantages else None
-        for batch in batches:
-            last = [assign_credit(batch, m, reward=reward.value if reward else None, **options) for m in method]
+        for batch in source.batches(whole=whole):
+            last = [assign_credit(batch, m, reward=reward.value if reward else None, **options) for m in names]
             for credit in last:
                 totals[credit.method].add(credit)
                 batch = credit.onto(batch)
@@ -80,23 +92,22 @@ def assign(
             if exporter:
                 exporter.write(last[0].rows())
             advance(batch.layout.R)
-    account(source)
-    notes(n for t in totals.values() for n in t.notes)
-    if report and last:
+    if report:
         from stepcredit.app.report import write_report
 
         write_report(report, last[0].batch, last, source=", ".join(rollouts))
+    source.tell()
+    tell_derived({m: t.notes for m, t in totals.items()})
     result = [{"method": m, **t.summary()} for m, t in totals.items()]
     if json:
         print_json(result)
-        return
-    table(list(result[0]), [list(r.values()) for r in result])
+    else:
+        table(list(result[0]), [list(r.values()) for r in result])
     for label, path in (("rollouts with credit", output), ("advantages", advantages), ("report", report)):
         if path:
-            note(f"{label}: {path}")
+            note(f"{label}: {path}", "")
     if not (output or advantages or report):
-        say()
-        say("Nothing was written: add -o credited.jsonl, --advantages tokens.jsonl or --report page.html.", "dim")
+        note("Nothing was written: add -o credited.jsonl, --advantages tokens.jsonl or --report page.html.")
 
 
 class _Total:

@@ -1,18 +1,22 @@
 """The `stepcredit` command: errors as text, exit status for scripts."""
 
-import os
+import signal
 import sys
+import traceback
+import warnings
+from typing import Any, NoReturn
 
 import typer
 
 from stepcredit.app import assign, bench, compare, convert, demo, lint, methods, state
-from stepcredit.app.console import err
+from stepcredit.app.console import fail, note
 from stepcredit.errors import MissingExtra, StepCreditError
 
 app = typer.Typer(
     name="stepcredit",
     help="Which step of an LLM agent's run earned the outcome.\n\n"
-    "Start with `stepcredit demo`, then `stepcredit compare YOUR_ROLLOUTS --report page.html`.",
+    "Start with `stepcredit demo`, then `stepcredit compare YOUR_ROLLOUTS --report page.html`.\n\n"
+    "Exit status: 0 done, 1 lint findings, 2 an error, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,34 +34,57 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-app.command("demo")(demo.demo)
-app.command("assign")(assign.assign)
-app.command("compare")(compare.compare)
-app.command("methods")(methods.methods)
-app.command("state")(state.state)
-app.command("lint")(lint.lint)
-app.command("convert")(convert.convert)
-app.add_typer(bench.app, name="bench")
+app.command("demo", short_help="Make rollouts with known truth, credit them, score the methods.")(demo.demo)
+app.command("compare", short_help="Every applicable method on your rollouts, side by side.")(compare.compare)
+app.command("assign", short_help="Write credit for every step or token.")(assign.assign)
+app.command("lint", short_help="Check credit or advantages for known bugs.")(lint.lint)
+app.command("state", short_help="Make states from observations; how much they merge.")(state.state)
+app.command("methods", short_help="What methods there are, what each needs.")(methods.methods)
+app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
+app.add_typer(bench.app, name="bench", short_help="Measure speed and memory on this machine.")
 
 
 def main() -> None:
-    """Run the command; 0 done, 1 lint findings, 2 an error in what was given, 130 interrupted."""
+    """Run the command; 0 done, 1 lint findings, 2 an error, 130 interrupted."""
+    warnings.showwarning = _warn
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app(standalone_mode=True)
-    except (StepCreditError, MissingExtra) as error:
-        _fail(str(error))
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`): that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+    except StepCreditError as error:
+        _fail(error.message, error.hint)
+    except MissingExtra as error:
+        _fail(*str(error).split("\n  hint: "))
+    except MemoryError as error:
+        _fail(f"out of memory {error}".strip(), "assign without --report and convert read task by task; or fewer files")
     except OSError as error:
         _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+    except SystemExit as error:
+        if error.code == 130:
+            fail("interrupted; unfinished files were removed")
+        raise
     except KeyboardInterrupt:
         _fail("interrupted", status=130)
+    except Exception as error:
+        _fail(*_unexpected(error))
 
 
-def _fail(text: str, status: int = 2) -> None:
-    from stepcredit.app.console import clean
-
-    err.print(f"error: {clean(text)}", style="red", markup=False)
+def _fail(message: str, hint: str | None = None, *, status: int = 2) -> NoReturn:
+    fail(message, hint)
     raise SystemExit(status)
+
+
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """An error that nobody foresaw, and where: in a file of the user's that was run, or in a bug of ours."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frame.filename, frame.lineno)
+    where = f"{place[0]}, line {place[1]}"
+    return f"{type(error).__name__}: {error} ({where})", "if that file is not yours, this is a bug: please report it"
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(f"warning: {message}", "yellow")
+
+
+def _terminated(*_: Any) -> NoReturn:
+    """As an exception, so that unfinished files are removed."""
+    raise SystemExit(143)

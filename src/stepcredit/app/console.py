@@ -1,29 +1,40 @@
-"""What the command prints: tables and results to stdout, notes and progress to stderr, quiet when piped."""
+"""What the command prints: results to stdout, notes and progress to stderr; plain text where no person looks."""
 
 import json
 import math
+import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+from stepcredit.errors import StepCreditError
+
+out = Console(highlight=False)
+err = Console(highlight=False, stderr=True)
+
+_NUMBER = re.compile(r"–|~0|-?[0-9.,]+(e[+-]?[0-9]+)?%?")
+_NARROWEST = 24  # of the last column, the one that wraps
 
 
 def say(text: str = "", style: str = "") -> None:
-    """A line of result."""
-    out.print(Text(clean(text), style=style))
+    """Lines of result; at a terminal what is too long goes on under its own beginning."""
+    lines = clean(text).split("\n")
+    if out.is_terminal:
+        lines = [part for line in lines for part in _wrapped(line, out.width)]
+    _show(out, Text("\n".join(lines), style=style))
 
 
 def note(text: str, style: str = "dim") -> None:
     """A line about how the result came to be."""
-    err.print(Text(clean(text), style=style))
+    _show(err, Text(clean(text).replace("\n", " "), style=style))
 
 
 def notes(lines: Iterable[str]) -> None:
@@ -32,72 +43,107 @@ def notes(lines: Iterable[str]) -> None:
         note(f"note: {line}")
 
 
+def fail(message: str, hint: str | None = None) -> None:
+    """The text of an error. What comes from data stays on the line of the message."""
+    text = clean(message).replace("\n", "\\n") + ("" if hint is None else f"\n  hint: {clean(hint)}")
+    _show(err, Text(f"error: {text}", style="red"))
+
+
 def print_json(value: Any) -> None:
-    """JSON to stdout, NaN as null."""
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    """JSON to stdout, NaN as null; ASCII, so that no text in it can drive a terminal."""
+    _emit(sys.stdout, json.dumps(_plain(value), allow_nan=False, indent=2) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Rows under headings; numbers to the right. Piped: one line per row, tabs between."""
-    body = [[show(cell) for cell in row] for row in rows]
+    """Rows under headings, numbers to the right, the last column wrapped. Too narrow a terminal: row after row, each
+    cell with its heading. Piped: a row per line, tabs between."""
+    body = [[_line(show(cell)) for cell in row] for row in rows]
     if not out.is_terminal:
-        if title:
-            sys.stdout.write(f"# {title}\n")
-        for line in [list(columns), *body]:
-            sys.stdout.write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in line) + "\n")
+        head = [f"# {title}"] if title else []
+        _emit(sys.stdout, "\n".join([*head, *("\t".join(r) for r in [list(columns), *body])]) + "\n")
         return
     drawn = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
-        numeric = body and all(_is_number(row[i]) for row in body)
-        drawn.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        numeric = bool(body) and all(_NUMBER.fullmatch(row[i]) for row in body)
+        last = i == len(columns) - 1 and not numeric
+        drawn.add_column(
+            Text(name),
+            justify="right" if numeric else "left",
+            no_wrap=not last,
+            min_width=min(_NARROWEST, max((len(r[i]) for r in body), default=0)) if last else None,
+        )
     for row in body:
-        drawn.add_row(*(Text(clean(cell)) for cell in row))
-    out.print(drawn)
+        drawn.add_row(*map(Text, row))
+    if out.measure(drawn).minimum <= out.width:
+        _show(out, drawn)
+        return
+    for first, *others in body:
+        say(first, "bold")
+        say("  " + ", ".join(f"{name} {cell}" for name, cell in zip(columns[1:], others, strict=True)))
 
 
 def show(value: Any) -> str:
-    """A cell as text: three significant digits; what is not there is a dash."""
+    """A cell as text: three significant digits; what is not there is a dash, what is but rounding "~0"."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        if 0 < abs(value) < 1e-12:
+            return "~0"
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def share(value: float | None) -> str:
+    """A share as a cell."""
+    return show(None) if value is None or math.isnan(value) else f"{value:.1%}"
+
+
 def clean(text: str) -> str:
-    """Text without control characters that could drive a terminal."""
+    """Text without the characters that could drive a terminal or turn it around."""
     return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
 
 
 @contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Any]:
-    """A bar on stderr, only where a person looks; yields `advance(n)`."""
+def progress(label: str) -> Iterator[Any]:
+    """A sign of life on stderr, only where a person looks; yields `advance(n)`."""
     if not err.is_terminal:
         yield lambda n=1: None
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(label, total=total)
+    counted = TextColumn("{task.completed:,.0f} {task.description}")
+    with Progress(SpinnerColumn(), counted, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(label, total=None)
         yield lambda n=1: bar.advance(task, n)
 
 
-def _is_number(cell: str) -> bool:
-    return (
-        cell == "–"
-        or cell.replace(",", "")
-        .replace(".", "")
-        .replace("-", "")
-        .replace("e", "")
-        .replace("+", "")
-        .rstrip("%")
-        .isdigit()
+def _show(console: Console, what: RenderableType) -> None:
+    with console.capture() as captured:
+        console.print(what, soft_wrap=not (console.is_terminal and isinstance(what, Table)))
+    _emit(console.file, captured.get())
+
+
+def _emit(stream: Any, text: str) -> None:
+    """Write. A reader who has left (`| head`) has seen enough: the work goes on, the rest goes nowhere."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise StepCreditError(f"standard output: {error.strerror or error}") from None
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    parts = textwrap.wrap(
+        line, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+    return parts or [""]
+
+
+def _line(cell: str) -> str:
+    return clean(cell).replace("\t", " ").replace("\n", " ")
 
 
 def _plain(value: Any) -> Any:

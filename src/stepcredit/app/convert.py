@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, progress
-from stepcredit.app.options import Error, Format, Map, OnError, Rollouts, Segment, account, reading
+from stepcredit.app.options import Error, Files, Format, Map, OnError, Rollouts, Segment
 from stepcredit.data import Writer
 
 
 def convert(
     rollouts: Rollouts,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."
+        ),
     ],
     segment: Segment = None,
     format: Format = None,
@@ -24,15 +27,13 @@ def convert(
 
     Example: stepcredit convert tau_results.json -o rollouts.parquet
     """
-    source = reading(rollouts, format, map, on_error, segment)
-    count = steps = 0
+    source = Files(rollouts, format, map, on_error, segment)
     told: dict[str, None] = {}
     with Writer(output) as writer, progress("rollouts") as advance:
-        for batch in source.stream():
+        for batch in source.batches(whole=False):
             writer.write(batch)
-            count, steps = count + batch.layout.R, steps + batch.layout.S
             told.update(dict.fromkeys(batch.notes))
             advance(batch.layout.R)
-    account(source)
+    source.tell()
     notes(told)
-    note(f"{count:,} rollouts, {steps:,} steps: {output}", "")
+    note(f"rollouts: {output}", "")

@@ -1,18 +1,18 @@
 """Options that several commands share, and how their text becomes values."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from stepcredit import segment
 from stepcredit.app.console import note, notes
-from stepcredit.data import Batch, Reading
-from stepcredit.errors import StepCreditError
+from stepcredit.data import Batch, Reading, Rollout, formats
+from stepcredit.errors import DataError, StepCreditError
 
 
 def _text_segmenters() -> list[str]:
@@ -37,16 +37,25 @@ class Reward(StrEnum):
 Rollouts = Annotated[
     list[str],
     typer.Argument(
-        help="Files of rollouts (JSONL, .gz, .zst, Parquet, JSON), a glob, or - for stdin.", metavar="ROLLOUTS"
+        help="Files of rollouts (JSONL, .gz, .zst, Parquet, JSON), a folder, a glob, or - for stdin.", metavar="ROLLOUTS"
     ),
 ]
 Format = Annotated[
-    str | None, typer.Option("--format", "-f", help="What kind of file it is; found out from its fields if not given.")
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help=f"What kind of file it is; found out from its fields if not given: {', '.join(formats.names())}.",
+    ),
 ]
 Map = Annotated[
     list[str],
     typer.Option(
-        "--map", "-m", help="Our names for their fields: outcome=score,group=prompt_id (dots go deeper: info.reward)."
+        "--map",
+        "-m",
+        metavar="OURS=THEIRS",
+        help="Our names for their fields: outcome=score,group=prompt_id (dots go deeper: outcome=info.reward).",
     ),
 ]
 Error = Annotated[
@@ -54,16 +63,25 @@ Error = Annotated[
 ]
 Segment = Annotated[
     str | None,
-    typer.Option("--segment", help=f"Cut each step's text into finer steps first: {', '.join(_text_segmenters())}."),
+    typer.Option(
+        "--segment",
+        metavar="NAME",
+        help=f"Cut each step's text into finer steps first: {', '.join(_text_segmenters())}.",
+    ),
 ]
 Set = Annotated[
-    list[str], typer.Option("--set", "-s", help="An option of the method: gamma=0.95. May be given several times.")
+    list[str],
+    typer.Option(
+        "--set", "-s", metavar="NAME=VALUE", help="An option of the method: gamma=0.95. May be given several times."
+    ),
 ]
 RewardOption = Annotated[
     Reward | None,
     typer.Option("--reward", help="Where step rewards and outcomes disagree: which of them methods are given."),
 ]
-Report = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML page to this file.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write a self-contained HTML page to this file.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -83,26 +101,89 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return out
 
 
-def reading(files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None) -> Reading:
-    """The files, opened as the options say."""
-    change = None if cut is None else partial(segment.cut, segmenter=segment.get(cut))
-    return Reading(files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=change)
+class Files(Reading):
+    """Rollouts on the way from files to batches, and an account of them for the person at the terminal."""
+
+    def __init__(
+        self, files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None
+    ) -> None:
+        self._cutter = None if cut is None else _Cutter(cut)
+        super().__init__(
+            files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter
+        )
+        self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
+
+    def batches(self, *, whole: bool) -> Iterator[Batch]:
+        """One batch of everything, or batches of whole tasks in bounded memory."""
+        for batch in [self.read()] if whole else self.stream():
+            self._count(batch)
+            yield batch
+
+    def _count(self, batch: Batch) -> None:
+        lay = batch.layout
+        self._tasks += lay.G
+        self._rollouts += lay.R
+        self._steps += lay.S
+        self._alone += int(np.sum(np.bincount(lay.group) == 1))
+        self._empty += int(np.sum(lay.steps == 0))
+        self._unknown += int(np.sum(np.isnan(batch["outcome"]))) if "outcome" in batch else lay.R
+
+    def tell(self) -> None:
+        """Say what was read, what was left out, and what of it gives methods nothing to go by."""
+        read = f"read {self._rollouts:,} rollouts of {self._tasks:,} tasks, {self._steps:,} steps ({self.format})"
+        note(read)
+        for what, number, of in (
+            ("rollouts have no outcome", self._unknown, self._rollouts),
+            ("rollouts have no steps", self._empty, self._rollouts),
+            ("tasks have one rollout: there is nothing to compare it with", self._alone, self._tasks),
+        ):
+            if number:
+                note(f"note: {number:,} of {of:,} {what}", "yellow")
+        if self._cutter and not self._cutter.some:
+            note("note: --segment cut no step: no text, or one part each", "yellow")
+        if self.skipped:
+            note(f"skipped {len(self.skipped):,} of {self.rows:,} rows:", "yellow")
+            for error in self.skipped[:10]:
+                note(f"  {error.message}", "yellow")
+            if len(self.skipped) > 10:
+                note(f"  ... and {len(self.skipped) - 10:,} more", "yellow")
+
+
+class _Cutter:
+    def __init__(self, name: str) -> None:
+        self._segmenter, self.some = segment.get(name), False
+
+    def __call__(self, rollout: Rollout) -> Rollout:
+        made = segment.cut(rollout, self._segmenter)
+        self.some = self.some or len(made.steps) > len(rollout.steps)
+        return made
 
 
 def load(files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None) -> Batch:
-    """All rollouts of the files as one batch; what was derived or skipped is said on stderr."""
-    source = reading(files, format, map, on_error, cut)
-    batch = source.read()
-    account(source)
+    """All rollouts of the files as one batch; what was read, derived or skipped is said on stderr."""
+    source = Files(files, format, map, on_error, cut)
+    (batch,) = source.batches(whole=True)
+    source.tell()
     notes(batch.notes)
     return batch
 
 
-def account(source: Reading) -> None:
-    """Say what was skipped: how many rows, and the first of them."""
-    if source.skipped:
-        note(f"skipped {len(source.skipped)} of {source.rows} rows:", "yellow")
-        for error in source.skipped[:10]:
-            note(f"  {error.message}", "yellow")
-        if len(source.skipped) > 10:
-            note(f"  ... and {len(source.skipped) - 10} more", "yellow")
+def tell_derived(noted: Mapping[str, Iterable[str]], known: Iterable[str] = ()) -> None:
+    """Notes of credits, by method: each once, with the methods that it speaks of where it is not all of them."""
+    methods: dict[str, list[str]] = {}
+    for method, lines in noted.items():
+        for line in lines:
+            methods.setdefault(line, []).append(method)
+    for line in known:
+        methods.pop(line, None)
+    notes(line if len(of) == len(noted) else f"{line} ({', '.join(of)})" for line, of in methods.items())
+
+
+def writable(path: Path | None) -> None:
+    """Fail before the work, not after it, where a file cannot be made."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError("is a folder", file=path, expected="the name of a file")
+    if not path.parent.is_dir():
+        raise DataError("there is no such folder", file=path.parent, hint="make it first")
