@@ -4,23 +4,42 @@ from typing import Annotated, Any
 
 import typer
 
-from stepcredit.app.console import note, print_json, progress, say, table
-from stepcredit.app.options import Error, Format, Json, Map, OnError, Report, RewardOption, Rollouts, Segment, load
+from stepcredit.app.console import note, notes, print_json, progress, say, share, table
+from stepcredit.app.options import (
+    Error,
+    Format,
+    Json,
+    Map,
+    OnError,
+    Report,
+    RewardOption,
+    Rollouts,
+    Segment,
+    load,
+    tell_derived,
+    writable,
+)
 from stepcredit.credit.compare import Comparison
 from stepcredit.credit.compare import compare as compare_credit
+from stepcredit.errors import StepCreditError
 
 
 def compare(
     rollouts: Rollouts,
     method: Annotated[
-        list[str], typer.Option("--method", "-M", help="Only these methods; all that the columns allow if not given.")
+        list[str],
+        typer.Option(
+            "--method", "-M", metavar="NAME", help="Only these methods; all that the columns allow if not given."
+        ),
     ] = [],  # noqa: B006
     reward: RewardOption = None,
     states: Annotated[
         str | None,
-        typer.Option("--states", help="Make states first: last, history, set, column:NAME, FILE.py:FUNCTION."),
+        typer.Option(
+            "--states", metavar="HOW", help="Make states first: last, history, set, column:NAME, FILE.py:FUNCTION."
+        ),
     ] = None,
-    normalize: Annotated[str, typer.Option(help="With --states: whitespace,case,numbers,ids.")] = "",
+    normalize: Annotated[str, typer.Option(metavar="NAMES", help="With --states: whitespace,case,numbers,ids.")] = "",
     report: Report = None,
     segment: Segment = None,
     format: Format = None,
@@ -30,29 +49,37 @@ def compare(
 ) -> None:
     """Run every applicable method on the same rollouts and show how far they agree.
 
-    agreement: mean rank correlation with the other methods. zero: share of steps with credit 0. merged / alone: share
-    of steps that the method's grouping compares with others / leaves alone; much "alone" means that a method that
-    compares states has nothing to compare.
+    agreement: mean rank correlation with the other methods. spread: standard deviation of the credit. zero: share of
+    steps with credit 0. alone: share of steps that the method's grouping compares with no other step; where it is
+    large, a method that compares states has nothing to compare.
 
     Example: stepcredit compare runs.jsonl --report page.html
     """
+    if normalize and not states:
+        raise StepCreditError("--normalize says how states are made", hint="with it: --states last (or history, set)")
+    writable(report)
     batch = load(rollouts, format, map, on_error, segment)
     if states:
         from stepcredit.evidence.state import with_states
 
-        batch = with_states(batch, states, normalize=[n for n in normalize.split(",") if n])
-    with progress("methods") as _:
-        result = compare_credit(batch, method or None, reward=reward.value if reward else None)
+        batch = with_states(batch, states, normalize=[n.strip() for n in normalize.split(",") if n.strip()])
+        notes(batch.notes[-1:])
+    with progress("comparing methods"):
+        chosen = list(dict.fromkeys(method)) or None
+        result = compare_credit(batch, chosen, reward=reward.value if reward else None)
     if report:
         from stepcredit.app.report import write_report
 
         write_report(report, batch, result.credits, comparison=report_rows(result), source=", ".join(rollouts))
+    tell_derived({c.method: c.notes for c in result.credits}, batch.notes)
     if json:
         print_json(result.to_dict())
     else:
         print_comparison(result)
     if report:
-        note(f"report: {report}")
+        note(f"report: {report}", "")
+    elif not json:
+        note("Step by step, in a browser: --report page.html")
 
 
 def report_rows(result: Comparison) -> list[dict[str, Any]]:
@@ -78,14 +105,28 @@ def report_rows(result: Comparison) -> list[dict[str, Any]]:
 
 def print_comparison(result: Comparison) -> None:
     """Tables: one row per method, who agrees with whom, and what could not run."""
-    rows = report_rows(result)
-    if rows:
-        table(list(rows[0]), [list(r.values()) for r in rows])
-        say()
-        names = [r.method for r in result.rows]
+    if result.rows:
         table(
-            ["rank correlation", *names],
-            [[n, *map(float, line)] for n, line in zip(names, result.correlation, strict=True)],
+            ["method", "agreement", "spread", "zero", "not judged", "alone", "grouping"],
+            [
+                [
+                    r["method"],
+                    f"{r['agreement']:.2f}" if r["agreement"] == r["agreement"] else None,
+                    r["spread"],
+                    *(share(r[n]) for n in ("zero", "not judged", "alone")),
+                    r["grouping"],
+                ]
+                for r in report_rows(result)
+            ],
         )
-    for name, why in result.skipped.items():
-        note(f"not run: {name}: {why.partition(';')[0]}")
+        say()
+        number = {r.method: str(i) for i, r in enumerate(result.rows, 1)}
+        table(
+            ["rank correlation", *number.values()],
+            [
+                [f"{number[r.method]} {r.method}", *(None if v != v else f"{v:.2f}" for v in line.tolist())]
+                for r, line in zip(result.rows, result.correlation, strict=True)
+            ],
+        )
+    for why in result.skipped.values():
+        note(f"not run: {why.partition(';')[0]}")

@@ -38,21 +38,29 @@ def state(
 
     Example: stepcredit state runs.jsonl --from last --normalize whitespace,numbers -o with_states.jsonl
     """
+    if output and source is None:
+        raise StepCreditError("-o writes states, and none are asked for", hint="--from last (or history, set, ...)")
+    writable(output)
     batch = load(rollouts, format, map, on_error, segment)
+    chosen = [n.strip() for n in normalize.split(",") if n.strip()]
     if source is None:
-        rows = [(name, *merge) for name, merge in survey(batch)]
+        rows = [(name, *merge) for name, merge in survey(batch, chosen or NORMALIZERS)]
     else:
-        batch = with_states(batch, source, normalize=[n for n in normalize.split(",") if n])
+        batch = with_states(batch, source, normalize=chosen)
         notes(batch.notes[-1:])
         rows = [(source, *merge_of(batch))]
     if output:
         write(batch, output)
-    names = ["states", "cells", "merged", "alone", "largest"]
     if json:
-        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        print_json([dict(zip(("states", *Merge._fields), row, strict=True)) for row in rows])
     elif rows:
-        table(names, rows)
+        table(
+            ["states", "distinct", "merged", "alone", "largest"],
+            [[name, m.cells, share(m.merged), share(m.singletons), m.largest] for name, m in named],
+        )
     else:
-        say("No states and no observations in these rollouts: give --from column:NAME or FILE.py:FUNCTION.")
+        note("No states and no observations in these rollouts: give --from column:NAME or FILE.py:FUNCTION.", "yellow")
     if output:
-        note(f"rollouts with states: {output}")
+        note(f"rollouts with states: {output}", "")
+    elif rows and source is None:
+        note("To write one of these: --from last -o with_states.jsonl (with --normalize where it says so).")
