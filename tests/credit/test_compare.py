@@ -48,6 +48,11 @@ def test_every_applicable_method_runs_and_the_others_say_what_they_lack():
     assert [m.singletons for m in gigpo.merge.values()] == [pytest.approx(1 / 3)]
 
 
+def test_what_a_method_itself_finds_missing_is_a_reason_too():
+    batch = Batch(Layout(np.array([0, 0]), np.array([0, 1])), {}).with_columns(outcome=[1, 0], action=["a", "b"])
+    assert "observation" in compare(batch).skipped["salt"]
+
+
 def test_a_method_named_explicitly_is_not_skipped_silently():
     batch = Batch(Layout(np.array([0, 0]), np.array([0, 1])), {}).with_columns(outcome=[1, 0])
     with pytest.raises(MissingColumn, match="gigpo needs column 'state'"):

@@ -352,3 +352,10 @@ def test_nothing_is_a_batch():
     assert empty.take(A([], int)).layout.R == 0 and empty.resegment(A([], int)).layout.S == 0
     assert assign(empty.with_columns(outcome=[]), "grpo").advantages() == []
     assert Batch(Layout([0], [], Paths(A([0, 0]), A([], int))), {}).to_records()[0].steps == []
+
+
+def test_silence_among_rewards_is_0_and_is_said():
+    steps = [Step(reward=None), Step(reward=1.0)]
+    batch = Batch.from_records([Rollout(group=0, rollout=0, steps=steps), Rollout(group=0, rollout=1, steps=[Step()])])
+    assert batch["reward"][:2].tolist() == [0.0, 1.0] and np.isnan(batch["reward"][2])
+    assert batch.notes == ("reward: 1 steps without one, in rollouts whose other steps have some, count as 0",)

@@ -12,6 +12,7 @@ from stepcredit.credit.registry import get, names
 from stepcredit.credit.run import Credit, RewardFrom, applicable, assign, fill
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
+from stepcredit.errors import MissingColumn
 from stepcredit.ops import Merge, merge_rate, ranks
 
 
@@ -61,18 +62,21 @@ def compare(batch: Batch, methods: Sequence[str] | None = None, *, reward: Rewar
         methods: names; None: every method that the batch's columns allow (the others are listed with what they lack).
         reward: as in `assign`.
     """
-    chosen, skipped = [], {}
+    skipped: dict[str, str] = {}
+    credits, seconds = [], []
     for name in names() if methods is None else methods:
         lacks = applicable(get(name), batch) if methods is None else None
-        if lacks is None:
-            chosen.append(name)
-        else:
-            skipped[name] = lacks
-    credits, seconds = [], []
-    for name in chosen:
         start = perf_counter()
-        credits.append(assign(batch, name, reward=reward))
-        seconds.append(perf_counter() - start)
+        try:
+            if lacks is None:
+                credits.append(assign(batch, name, reward=reward))
+                seconds.append(perf_counter() - start)
+        except MissingColumn as error:
+            if methods is not None:
+                raise
+            lacks = error.message
+        if lacks is not None:
+            skipped[name] = lacks
     together = correlations([c.steps for c in credits])
     rows = []
     for i, credit in enumerate(credits):

@@ -107,7 +107,8 @@ class Batch:
                 rollout=twice[1],
                 hint="give each attempt of a task its own rollout id; --on-error skip keeps the first",
             )
-        return cls(*to_columns(rollouts), rollouts)
+        layout, columns, keys, axes, notes = to_columns(rollouts)
+        return cls(layout, columns, keys, axes, rollouts, notes)
 
     def to_records(self) -> list[Rollout]:
         """One record per rollout: the ones this batch was built from, with its columns written over them where they

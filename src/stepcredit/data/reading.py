@@ -74,6 +74,11 @@ class Reading:
         return self._rows.skipped
 
     @property
+    def left_out(self) -> str | None:
+        """How many rows were left out so far, and the first of them; None: none."""
+        return f"{len(self.skipped)} rows left out; the first: {self.skipped[0].message}" if self.skipped else None
+
+    @property
     def notes(self) -> list[str]:
         return self._rows.notes
 
@@ -90,7 +95,8 @@ class Reading:
 
     def read(self) -> Batch:
         """Everything in one batch, in the order of the files."""
-        return self._batch(self._pass())
+        batch = self._batch(self._pass())
+        return batch if self.left_out is None else batch.with_note(self.left_out)
 
     def stream(self, *, steps: int = 100_000) -> Iterator[Batch]:
         """Batches of whole groups, of at most `steps` steps where a group is not larger.
@@ -147,8 +153,6 @@ class Reading:
         batch = Batch.from_records([r for r, _, _ in self._distinct(rollouts)])
         for note in self.notes:
             batch = batch.with_note(note)
-        if self.skipped:
-            batch = batch.with_note(f"{len(self.skipped)} rows left out; the first: {self.skipped[0].message}")
         return batch
 
     def _survey(self, steps: int) -> tuple[dict[str | int, int], bool, list[_Placed] | None]:
@@ -233,7 +237,9 @@ def stream(
     **options: Any,
 ) -> Iterator[Batch]:
     """Batches of whole groups, in bounded memory. Arguments and errors: see `Reading` and `Reading.stream`."""
-    return Reading(path, format=format, map=map, on_error=on_error, **options).stream(steps=steps)
+    reading = Reading(path, format=format, map=map, on_error=on_error, **options)
+    for batch in reading.stream(steps=steps):
+        yield batch if reading.left_out is None else batch.with_note(reading.left_out)
 
 
 def _plan(sizes: Mapping[str | int, int], steps: int) -> dict[str | int, int]:

@@ -65,7 +65,11 @@ class Rows:
         if self._given is not None:
             yield from self._given
         for file in self._files:
-            yield from rows(file, bad=self.bad if self._on_error == "skip" else None, nan=self._nan)
+            yield from rows(file, bad=self._unread if self._on_error == "skip" else None, nan=self._nan)
+
+    def _unread(self, error: DataError) -> None:
+        self.count += 1
+        self.bad(error)
 
     def bad(self, error: DataError, row: Row | None = None) -> None:
         """Raise the error of a row, or list it and go on, as the caller of `read` chose."""

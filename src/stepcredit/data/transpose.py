@@ -25,8 +25,8 @@ Columns = dict[str, NDArray[Any]]
 Keys = dict[str, Sequence[Hashable]]
 
 
-def to_columns(rollouts: Sequence[Rollout]) -> tuple[Layout, Columns, Keys, dict[str, Axis]]:
-    """Layout, columns, keys and axes of rollouts, in their order.
+def to_columns(rollouts: Sequence[Rollout]) -> tuple[Layout, Columns, Keys, dict[str, Axis], tuple[str, ...]]:
+    """Layout, columns, keys and axes of rollouts, in their order, and notes of what was taken for granted.
 
     Raises:
         DataError: a prefix that names no earlier step, or not the way to it; evidence by the name of a column.
@@ -44,13 +44,17 @@ def to_columns(rollouts: Sequence[Rollout]) -> tuple[Layout, Columns, Keys, dict
     _states(rollouts, steps, columns, keys)
     _step_numbers(steps, columns, axes)
     batch = columns.pop("batch", None)
+    notes: tuple[str, ...] = ()
     if "reward" in columns:
         # Logs write only the rewards that came: silence among given rewards is 0, a silent rollout is unknown.
         given = np.bincount(rollout, weights=~np.isnan(columns["reward"]), minlength=len(rollouts)) > 0
+        silent = int(np.sum(np.isnan(columns["reward"]) & given[rollout]))
+        if silent:
+            notes = (f"reward: {silent} steps without one, in rollouts whose other steps have some, count as 0",)
         columns["reward"] = np.where(given[rollout], np.nan_to_num(columns["reward"]), np.nan)
     token_step = _token_columns(steps, columns)
     layout = Layout(group, rollout, shared=_shared(rollouts), token_step=token_step, batch=batch)
-    return layout, columns, keys, axes
+    return layout, columns, keys, axes, notes
 
 
 def _rollout_columns(rollouts: Sequence[Rollout]) -> Columns:
