@@ -1,6 +1,7 @@
 """Real data and real tools: a counted skip where they are absent, a failure where STEPCREDIT_REQUIRE names them."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,12 @@ def data():
     if not folder or not Path(folder).is_dir():
         skip_or_fail("data", "STEPCREDIT_DATA names no folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """The package, which the core does not need."""
+    try:
+        return import_module("torch")
+    except ImportError:
+        skip_or_fail("torch", "torch is not installed")

@@ -19,22 +19,44 @@ from stepcredit.credit import Method, Result, get, on_columns
 from stepcredit.credit.run import fill
 from stepcredit.data.batch import Batch
 from stepcredit.data.columns import TABLE
-from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.data.layout import Bools, Floats, Ints, Layout, Paths
 from stepcredit.ops import step_mean
 
 _SPANNED = ("outcome", "reward", "token_reward")
 
 
-def random_batch(seed: int, *, tokens: bool | None = None, empty: bool = True) -> Batch:
-    """A small batch with every column of the table: ragged interleaved groups, lone and empty rollouts, ties, repeated
-    states, matches and non-matches; tokens on every other seed."""
+def random_batch(seed: int, *, empty: bool = True, tree: bool | None = None) -> Batch:
+    """A small batch with every column of the table: ragged interleaved groups, lone rollouts, ties, repeated states,
+    matches and non-matches; tokens on every other seed, some of no step; shared steps on every third; two training
+    batches on half of them. A rollout never ends at a step that others go on from: its reward would be theirs too.
+
+    Args:
+        empty: some rollouts have no step, some steps no token.
+        tree: whether rollouts share steps.
+    """
     rng = np.random.default_rng(seed)
     rollouts = int(rng.integers(1, 9))
+    group = rng.integers(0, 3, rollouts)
     steps = rng.integers(0 if empty else 1, 5, rollouts)
-    layout = Layout(rng.integers(0, 3, rollouts), np.repeat(np.arange(rollouts), steps))
-    if seed % 2 if tokens is None else tokens:
-        layout = layout.with_tokens(np.repeat(np.arange(layout.S), rng.integers(1, 4, layout.S)))
+    shared = _prefixes(group, steps, rng) if (seed % 3 == 2 if tree is None else tree) else None
+    batch = rng.choice([7, 4], 3)[group] if seed % 4 > 1 else None
+    layout = Layout(group, np.repeat(np.arange(rollouts), steps), shared=shared, batch=batch)
+    if seed % 2:
+        token_step = np.repeat(np.arange(layout.S), rng.integers(0 if empty else 1, 4, layout.S))
+        layout = layout.with_tokens(np.insert(token_step, rng.integers(0, token_step.size + 1, seed % 3), -1))
     return _filled(layout, rng)
+
+
+def _prefixes(group: Ints, steps: Ints, rng: np.random.Generator) -> Paths:
+    """Paths on which the steps of a rollout come after some that an earlier one of its group took."""
+    paths: list[list[int]] = []
+    for r, (end, n) in enumerate(zip(np.cumsum(steps).tolist(), steps.tolist(), strict=True)):
+        peers = np.flatnonzero(group[:r] == group[r])
+        way = paths[rng.choice(peers)] if peers.size else []
+        before = way[: rng.integers(0, max(len(way), 1))] if n else []
+        paths.append([*before, *range(end - n, end)])
+    start = np.cumsum([0, *map(len, paths)])
+    return Paths(start, np.array([s for path in paths for s in path], np.int64))
 
 
 def equal_rollouts(seed: int) -> Batch:
@@ -101,36 +123,52 @@ def shape_and_inputs(method: Method, seed: int) -> None:
         np.testing.assert_array_equal(batch[name], values, err_msg=f"{name} was changed")
 
 
+def _pick(method: Method, layout: Layout, rows: Bools) -> Bools:
+    """Which of the method's numbers belong to these steps; none of a token of no step."""
+    return rows[layout.tokens] & (layout.tokens >= 0) if method.card.per == "token" else rows
+
+
 def finite_where_determined(method: Method, seed: int) -> None:
-    """Complete inputs give finite credit, in lone and empty groups too."""
-    for name, values in run(method, random_batch(seed)).items():
-        assert np.isfinite(values).all(), f"{name} is not finite"
+    """Complete inputs give finite credit, in lone and empty groups too; NaN on tokens of no step."""
+    batch = random_batch(seed)
+    there = _pick(method, batch.layout, np.ones(batch.layout.S, bool))
+    for name, values in run(method, batch).items():
+        np.testing.assert_array_equal(np.isfinite(values), there, err_msg=f"{name} is not finite")
 
 
 def unknown_is_not_judged(method: Method, seed: int) -> None:
-    """A rollout of unknown outcome and rewards is NaN, and only it: its peers are compared without it."""
+    """A rollout of unknown outcome and rewards is NaN, and only it: its peers are compared without it.
+
+    A step that it shares with others is theirs too, and stays judged.
+    """
     asks = set(method.needs) & set(_SPANNED)
     batch = random_batch(seed, empty=False)
     if not asks:
         return
-    unknown = seed % batch.layout.R
-    blank = {"R": np.arange(batch.layout.R) == unknown, "S": batch.layout.rollout == unknown}
-    blank["K"] = blank["S"][batch.layout.tokens]
+    lay, unknown = batch.layout, seed % batch.layout.R
+    blank = {"R": np.arange(lay.R) == unknown, "S": (lay.rollout == unknown) & (lay.visits == 1)}
+    blank["K"] = blank["S"][lay.tokens] | (lay.tokens < 0)
     columns = {n: np.where(blank[batch.axis(n)], np.nan, v) if n in _SPANNED else v for n, v in batch.columns.items()}
-    got = run(method, Batch(batch.layout, columns))["credit"]
+    got = run(method, Batch(lay, columns))["credit"]
     np.testing.assert_array_equal(np.isnan(got), blank["K" if method.card.per == "token" else "S"])
 
 
 def other_prompts(method: Method, seed: int) -> None:
     """Credit of a group computed alone equals its credit inside the batch."""
     batch = random_batch(seed)
-    group = batch.layout.group[0]
-    mine = np.flatnonzero(batch.layout.group == group)
-    rows = batch.layout.step_group == group
-    if method.card.per == "token":
-        rows = rows[batch.layout.tokens]
+    _same_alone(method, batch, batch.layout.group == batch.layout.group[0])
+
+
+def other_batches(method: Method, seed: int) -> None:
+    """Credit of a training batch computed alone equals its credit beside others: what pools, pools by `batch`."""
+    batch = random_batch(seed)
+    _same_alone(method, batch, batch.layout.batches == batch.layout.batches[0])
+
+
+def _same_alone(method: Method, batch: Batch, mine: Bools) -> None:
+    rows = _pick(method, batch.layout, mine[batch.layout.rollout])
     together = run(method, batch)
-    for name, values in run(method, batch.take(mine)).items():
+    for name, values in run(method, batch.take(np.flatnonzero(mine))).items():
         np.testing.assert_allclose(values, together[name][rows], atol=1e-9, err_msg=name)
 
 
@@ -149,13 +187,16 @@ def _permuted(batch: Batch, order: Ints) -> tuple[Batch, dict[str, Ints]]:
     lay = batch.layout
     place = np.argsort(order)
     rows = np.argsort(place[lay.rollout], kind="stable")
-    new = np.argsort(rows)
+    new = np.append(np.argsort(rows), -1)
     tokens = np.argsort(new[lay.tokens], kind="stable")
     pick = {"G": np.arange(lay.G), "R": order, "S": rows, "K": tokens}
+    walks = np.argsort(place[lay.paths.rollout], kind="stable")
     layout = Layout(
         lay.group[order],
         place[lay.rollout[rows]],
+        shared=Paths(np.cumsum([0, *lay.steps[order]]), new[lay.paths.rows[walks]]) if lay.is_tree else None,
         token_step=None if lay.token_step is None else new[lay.tokens[tokens]],
+        batch=None if lay.batch is None else lay.batch[order],
     )
     return Batch(layout, {n: v[pick[batch.axis(n)]] for n, v in batch.columns.items()}), pick
 
@@ -166,7 +207,8 @@ def equal_rollouts_get_nothing(method: Method, seed: int) -> None:
 
 
 def declared_invariances(method: Method, seed: int) -> None:
-    """What is declared: "scale", rewards in larger units; "shift", outcomes plus a constant; "centered", mean 0."""
+    """What is declared: "scale", rewards in larger units; "shift", outcomes plus a constant; "centered", mean 0 (where
+    no step is shared: a shared one has the mean over its rollouts)."""
     batch = random_batch(seed, empty=False)
     straight = run(method, batch)["credit"]
     if "scale" in method.holds:
@@ -176,6 +218,8 @@ def declared_invariances(method: Method, seed: int) -> None:
         moved = {n: v + 3 if n == "outcome" else v for n, v in batch.columns.items()}
         np.testing.assert_allclose(run(method, Batch(batch.layout, moved))["credit"], straight, atol=1e-9)
     if "centered" in method.holds:
+        batch = random_batch(seed, empty=False, tree=False)
+        straight = run(method, batch)["credit"]
         lay, steps = batch.layout, straight if method.card.per != "token" else step_mean(batch.layout, straight)
         rollouts = lay.total(steps) / lay.steps
         np.testing.assert_allclose(np.bincount(lay.group, weights=rollouts), 0, atol=1e-9)
@@ -194,6 +238,7 @@ CHECKS: Mapping[str, Check] = {
     "finite_where_determined": finite_where_determined,
     "unknown_is_not_judged": unknown_is_not_judged,
     "other_prompts": other_prompts,
+    "other_batches": other_batches,
     "permutation": permutation,
     "equal_rollouts": equal_rollouts_get_nothing,
     "declared_invariances": declared_invariances,

@@ -14,7 +14,7 @@ from stepcredit.credit import Credit
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Layout
 from stepcredit.data.records import Rollout, Step, Tokens, ToolCall
-from stepcredit.errors import LayoutError, StepCreditError
+from stepcredit.errors import DataError, LayoutError, StepCreditError
 
 
 def rollout(group, name, outcome, *states):
@@ -236,6 +236,6 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match="disk full"):
         write_report(path, small(), [], title="second")
     assert list(tmp_path.iterdir()) == [path] and path.read_text("utf-8") == before

@@ -55,7 +55,9 @@ def test_a_waiver_that_is_not_needed_is_caught(tmp_path):
     ("body", "property"),
     [
         ("outcome[layout.rollout] - np.mean(outcome)", "other_prompts"),
+        ("outcome[layout.rollout] - np.mean(outcome)", "other_batches"),
         ("outcome[layout.rollout]", "equal_rollouts"),
+        ("outcome[layout.rollout]", "unknown_is_not_judged"),  # a shared step is not only its first rollout's
         ("np.arange(layout.S, dtype=float)", "permutation"),
         ("np.nan_to_num(outcome)[layout.rollout] * 0", "unknown_is_not_judged"),
         ("np.full(layout.S, np.inf)", "finite_where_determined"),

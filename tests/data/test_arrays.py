@@ -170,8 +170,7 @@ def test_scatter_says_what_does_not_fit():
         scatter(from_arrays(group=[0], rollout=[0]), [0.0], (1, 1))
 
 
-def test_torch_tensors_are_read_without_importing_torch_here():
-    torch = pytest.importorskip("torch")
+def test_torch_tensors_are_read_without_importing_torch_here(torch):
     mask = torch.tensor(MASK)
     values = torch.randn(4, 5, requires_grad=True)
     batch = from_arrays(

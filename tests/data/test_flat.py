@@ -63,25 +63,27 @@ def test_tokens_follow_their_rows():
     assert batch["token_logp"].tolist() == [1, 2, 3, 4]
 
 
-class Tensor:
-    """What torch tensors and series have in common with neither: no plain iteration."""
+class Series:
+    """What is no array but can become one."""
 
     def __init__(self, values):
         self.values = values
-
-    def detach(self):
-        return self
-
-    def cpu(self):
-        return self
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.values, dtype=dtype)
 
 
-def test_tensors_are_read_as_arrays():
-    batch = of(rollout=Tensor([5, 5, 6]), group=Tensor([0, 0, 1]), reward=Tensor([1.0, 2, 3]), outcome=Tensor([1, 0]))
+def test_series_are_read_as_arrays():
+    batch = of(rollout=Series([5, 5, 6]), group=Series([0, 0, 1]), reward=Series([1.0, 2, 3]), outcome=Series([1, 0]))
     assert batch.layout.rollout.tolist() == [0, 0, 1] and batch["outcome"].tolist() == [1, 0]
+
+
+def test_tensors_are_read_as_arrays(torch):
+    half = torch.tensor([1.0, 0.0], dtype=torch.bfloat16, requires_grad=True)
+    names = [torch.tensor(r) for r in (5, 5, 6)]
+    batch = of(rollout=names, group=torch.tensor([0, 0, 1]), reward=[torch.tensor(1.0), 2, 3], outcome=half)
+    assert batch.layout.rollout.tolist() == [0, 0, 1] and batch["outcome"].tolist() == [1, 0]
+    assert batch["reward"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

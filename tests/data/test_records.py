@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stepcredit.data.records import Rollout, Step, group_records, rollout_from_dict, rollout_to_dict
+from stepcredit.data.records import rollout_from_dict, rollout_to_dict
 from stepcredit.errors import DataError
 
 
@@ -102,13 +102,3 @@ def test_keys_keep_their_types():
     assert [s.state for s in record.steps] == [1, "1", 1.5, True, None]
     assert [type(s.state) for s in record.steps] == [int, str, float, bool, type(None)]
     assert rollout_from_dict(rollout_to_dict(record)) == record
-
-
-def test_records_are_grouped_by_first_appearance():
-    records = [Rollout(group=g, rollout=i, steps=[Step()]) for i, g in enumerate(["b", "a", "b", 1, "1"])]
-    assert {g: [r.rollout for r in rs] for g, rs in group_records(records).items()} == {
-        "b": [0, 2],
-        "a": [1],
-        1: [3],
-        "1": [4],
-    }

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -106,7 +108,6 @@ def test_bytes_do_not_depend_on_how_rollouts_come_in_batches(tmp_path, suffix):
 
 
 def test_parquet_is_cut_into_row_groups_by_content_alone(tmp_path, monkeypatch):
-    pq = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr("stepcredit.data.writing._ROW_GROUP", 8)
     records = some(7)
     write(records, tmp_path / "whole.parquet")
@@ -132,7 +133,6 @@ def test_a_batch_of_records_gives_them_back(records):
 
 
 def test_both_kinds_of_file_carry_the_schema_version(tmp_path):
-    pq = pytest.importorskip("pyarrow.parquet")
     write(some(), tmp_path / "x.jsonl")
     write(some(), tmp_path / "x.parquet")
     assert json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0])["schema_version"] == 1
@@ -144,14 +144,12 @@ def test_both_kinds_of_file_carry_the_schema_version(tmp_path):
 
 
 def test_parquet_keeps_numbers_as_columns(tmp_path):
-    pq = pytest.importorskip("pyarrow.parquet")
     write(some(2), tmp_path / "x.parquet")
     table = pq.read_table(tmp_path / "x.parquet", columns=["group", "outcome"]).to_pydict()
     assert table == {"group": ['"a"', '"a"'], "outcome": [1.0, 1.0]}
 
 
 def test_a_parquet_of_ours_that_was_edited_badly_is_named(tmp_path):
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     write(some(2), tmp_path / "x.parquet")
     table = pq.read_table(tmp_path / "x.parquet")
     pq.write_table(table.set_column(0, "group", pa.array(['"a"', "a"])), tmp_path / "x.parquet")

@@ -1,8 +1,6 @@
 import gzip
 import json
-import os
 from fractions import Fraction as F
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -156,12 +154,9 @@ def test_answer_is_what_follows_the_label():
     assert answer("10 - 4 = 6") is None
 
 
-def test_real_rollouts_recomputed_agree_with_their_labels():
-    root = os.environ.get("STEPCREDIT_DATA")
-    if not root:
-        pytest.skip("STEPCREDIT_DATA is not set")
+def test_real_rollouts_recomputed_agree_with_their_labels(data):
     agree, by_steps, rollouts, steps, right = 0, 0, 0, 0, 0
-    with gzip.open(Path(root) / "game24/gpt4_cot_rollouts.jsonl.gz", "rt") as file:
+    with gzip.open(data / "game24/gpt4_cot_rollouts.jsonl.gz", "rt") as file:
         records = [json.loads(row) for row in file]
     for record in records:
         for text, correct in zip(record["rollouts"], record["correct"], strict=True):
@@ -174,8 +169,5 @@ def test_real_rollouts_recomputed_agree_with_their_labels():
             rollouts += 1
             agree += solves(record["puzzle"], said) == correct
             by_steps += (state is not None and key(state) == "24") == correct
-    print(
-        f"answers agree on {agree / rollouts:.2%}, steps alone on {by_steps / rollouts:.2%}, {right / steps:.1%} right"
-    )
     assert agree / rollouts > 0.99 and by_steps / rollouts > 0.97
     assert 0.7 < right / steps < 0.95

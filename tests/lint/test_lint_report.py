@@ -107,8 +107,7 @@ def test_values_on_padding_are_told_but_tolerated(left):
     assert names_of(report) == {"off_mask"} and report.worst == "info"
 
 
-def test_torch_tensors_of_any_kind():
-    torch = pytest.importorskip("torch")
+def test_torch_tensors_of_any_kind(torch):
     p = padded(10)
     want = lint.check(-p.credit("grpo"), p.mask, p.group, outcome=p.outcome)
     for dtype in (torch.float32, torch.bfloat16):
@@ -118,7 +117,8 @@ def test_torch_tensors_of_any_kind():
         )
         assert names_of(got) == names_of(want)
     rows = [torch.tensor(r[m == 1]) for r, m in zip(-p.credit("grpo"), p.mask, strict=True)]
-    assert "wrong_rollout" in names_of(lint.check(rows, group=p.group, outcome=p.outcome))
+    ids = [torch.tensor(g) for g in p.group]  # as a loop over a data loader leaves them
+    assert "wrong_rollout" in names_of(lint.check(rows, group=ids, outcome=p.outcome))
 
 
 def test_a_credit_brings_everything_along():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stepcredit.data.encode import dense
 from stepcredit.data.layout import Layout, Paths
-from stepcredit.ops import back, cells, merge_rate, ranks, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops import back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 
 # Neighbors of every boundary where packing two keys into one number could make them collide.
 KEYS = st.sampled_from([-(2**63), -(2**62), -1, 0, 1, 2, 50, 2**31, 2**62, 2**62 + 1, 2**63 - 1])
@@ -92,12 +92,6 @@ def test_merge_rate_counts_rows_that_have_company(cell):
         assert (got.merged, got.singletons) == (1 - alone, alone)
     else:
         assert math.isnan(got.merged) and math.isnan(got.singletons)
-
-
-@given(st.lists(st.integers(-3, 3), max_size=12))
-def test_ranks_average_ties(values):
-    want = [sum(v < x for v in values) + (values.count(x) - 1) / 2 for x in values]
-    np.testing.assert_array_equal(ranks(np.array(values, float)), want)
 
 
 def test_nothing_gives_nothing():

@@ -2,48 +2,40 @@
 
 import gzip
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from stepcredit import segment
 
-DATA = os.environ.get("STEPCREDIT_DATA")
-pytestmark = pytest.mark.skipif(DATA is None, reason="STEPCREDIT_DATA is not set")
 
-
-def rows(name):
-    path = Path(DATA or "") / name
-    if not path.exists():
-        pytest.skip(f"no {name}")
+def rows(path):
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
-def solutions():
-    for row in rows("gsm8k/model_solutions.jsonl.gz"):
+def solutions(data):
+    for row in rows(data / "gsm8k/model_solutions.jsonl.gz"):
         yield row["ground_truth"]
         yield from (answer["solution"] for answer in row.values() if isinstance(answer, dict))
 
 
-def puzzles():
-    for row in rows("game24/gpt4_cot_rollouts.jsonl.gz"):
+def puzzles(data):
+    for row in rows(data / "game24/gpt4_cot_rollouts.jsonl.gz"):
         yield from row["rollouts"]
 
 
 @pytest.mark.parametrize("texts", [solutions, puzzles])
-def test_one_step_for_each_line_that_is_not_blank(texts):
+def test_one_step_for_each_line_that_is_not_blank(texts, data):
     count = 0
-    for text in texts():
+    for text in texts(data):
         want = [line.strip() for line in text.split("\n") if line.strip()]
         assert [text[start:end] for start, end in segment.get("lines")(text)] == want
         count += len(want)
     assert count > 10_000
 
 
-def test_real_tool_calls_find_their_answers():
-    runs = rows("tau_airline/gpt4o_airline.jsonl.gz")
+def test_real_tool_calls_find_their_answers(data):
+    runs = rows(data / "tau_airline/gpt4o_airline.jsonl.gz")
     answered = 0
     for run in runs:
         chat = run["traj"]

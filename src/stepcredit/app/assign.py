@@ -1,6 +1,9 @@
 """`stepcredit assign`: one number per step."""
 
+import re
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +23,17 @@ from stepcredit.app.options import (
     Rollouts,
     Segment,
     Set,
+    Uneven,
     pairs,
     tell_derived,
     writable,
 )
 from stepcredit.credit import Credit, get
 from stepcredit.credit import assign as assign_credit
+from stepcredit.credit.run import RewardFrom
 from stepcredit.data import AdvantageWriter, Writer
-from stepcredit.errors import StepCreditError
+from stepcredit.data.presence import Presence
+from stepcredit.errors import MissingColumn, StepCreditError
 
 
 def assign(
@@ -77,27 +83,20 @@ def assign(
     writable(report)
     source = Files(rollouts, format, map, on_error, segment)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
-    totals = {m: _Total() for m in names}
-    last: list[Credit] = []
-    with ExitStack() as files, progress("rollouts") as advance:
-        writer = files.enter_context(Writer(output)) if output else None
-        exporter = files.enter_context(AdvantageWriter(advantages)) if advantages else None
-        for batch in source.batches(whole=whole):
-            last = [assign_credit(batch, m, reward=reward.value if reward else None, **options) for m in names]
-            for credit in last:
-                totals[credit.method].add(credit)
-                batch = credit.onto(batch)
-            if writer:
-                writer.write(batch)
-            if exporter:
-                exporter.write(last[0].rows())
-            advance(batch.layout.R)
+    run = partial(_run, source, names, options, reward=reward.value if reward else None, to=(output, advantages))
+    try:
+        last, totals = run(whole=whole)
+    except (Uneven, MissingColumn):
+        if whole:
+            raise
+        last, totals = run(whole=False, present=source.present())
+        note("note: some tasks have fields that others lack: the files were read again, what is missing is unknown")
     if report:
         from stepcredit.app.report import write_report
 
         write_report(report, last[0].batch, last, source=", ".join(rollouts))
     source.tell()
-    tell_derived({m: t.notes for m, t in totals.items()})
+    tell_derived({m: t.notes for m, t in totals.items()}, [])
     result = [{"method": m, **t.summary()} for m, t in totals.items()]
     if json:
         print_json(result)
@@ -110,6 +109,39 @@ def assign(
         note("Nothing was written: add -o credited.jsonl, --advantages tokens.jsonl or --report page.html.")
 
 
+def _run(
+    source: Files,
+    methods: list[str],
+    options: dict[str, str],
+    *,
+    reward: RewardFrom | None,
+    to: tuple[Path | None, Path | None],
+    whole: bool,
+    present: Presence | None = None,
+) -> tuple[list[Credit], dict[str, "_Total"]]:
+    """Credit of all batches, written as it comes: that of the last batch, and the account of each method."""
+    output, advantages = to
+    totals = {m: _Total() for m in methods}
+    last: list[Credit] = []
+    with ExitStack() as files, progress("rollouts") as advance:
+        writer = files.enter_context(Writer(output)) if output else None
+        exporter = files.enter_context(AdvantageWriter(advantages)) if advantages else None
+        for batch in source.batches(whole=whole, present=present):
+            last = [assign_credit(batch, m, reward=reward, **options) for m in methods]
+            for credit in last:
+                totals[credit.method].add(credit)
+                batch = credit.onto(batch)
+            if writer:
+                writer.write(batch)
+            if exporter:
+                exporter.write(last[0].rows())
+            advance(batch.layout.R)
+    return last, totals
+
+
+_NUMBER = re.compile("[0-9]+")
+
+
 class _Total:
     """Running account of one method's credit over batches."""
 
@@ -117,7 +149,7 @@ class _Total:
         self.steps = self.judged = self.zero = self.rollouts = 0
         self.sum = self.squares = 0.0
         self.low, self.high = np.inf, -np.inf
-        self.notes: dict[str, None] = {}
+        self._noted: dict[str, list[str]] = {}
 
     def add(self, credit: Credit) -> None:
         values = credit.steps[~np.isnan(credit.steps)]
@@ -128,7 +160,14 @@ class _Total:
         self.sum += float(values.sum())
         self.squares += float((values**2).sum())
         self.low, self.high = min(self.low, values.min(initial=np.inf)), max(self.high, values.max(initial=-np.inf))
-        self.notes.update(dict.fromkeys(credit.notes))
+        for line in credit.notes:
+            self._noted.setdefault(_NUMBER.sub("#", line), []).append(line)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """Notes of the batches; those that differ only in their numbers as one."""
+        for same in self._noted.values():
+            yield same[0] if len({*same}) == 1 else f"{same[0]} (and the like in {len(same) - 1} more parts)"
 
     def summary(self) -> dict[str, Any]:
         n, nan = self.judged, float("nan")

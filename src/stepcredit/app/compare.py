@@ -1,5 +1,6 @@
 """`stepcredit compare`: methods side by side on the same rollouts."""
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -106,19 +107,18 @@ def report_rows(result: Comparison) -> list[dict[str, Any]]:
 def print_comparison(result: Comparison) -> None:
     """Tables: one row per method, who agrees with whom, and what could not run."""
     if result.rows:
-        table(
-            ["method", "agreement", "spread", "zero", "not judged", "alone", "grouping"],
-            [
-                [
-                    r["method"],
-                    f"{r['agreement']:.2f}" if r["agreement"] == r["agreement"] else None,
-                    r["spread"],
-                    *(share(r[n]) for n in ("zero", "not judged", "alone")),
-                    r["grouping"],
-                ]
-                for r in report_rows(result)
-            ],
-        )
+        rows = [
+            {
+                **r,
+                "agreement": None if math.isnan(r["agreement"]) else f"{r['agreement']:.2f}",
+                **{n: share(r[n]) for n in ("zero", "not judged", "alone")},
+            }
+            for r in report_rows(result)
+        ]
+        shown = ["method", "agreement", "spread", "zero", "not judged", "alone", "grouping"]
+        if not any(r.unjudged for r in result.rows):
+            shown.remove("not judged")
+        table(shown, [[r[n] for n in shown] for r in rows])
         say()
         number = {r.method: str(i) for i, r in enumerate(result.rows, 1)}
         table(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -28,19 +29,19 @@ def say(text: str = "", style: str = "") -> None:
     """Lines of result; at a terminal what is too long goes on under its own beginning."""
     lines = clean(text).split("\n")
     if out.is_terminal:
-        lines = [part for line in lines for part in _wrapped(line, out.width)]
+        lines = [part for one in lines for part in _wrapped(one, out.width)]
     _show(out, Text("\n".join(lines), style=style))
 
 
 def note(text: str, style: str = "dim") -> None:
     """A line about how the result came to be."""
-    _show(err, Text(clean(text).replace("\n", " "), style=style))
+    _show(err, Text(line(text), style=style))
 
 
 def notes(lines: Iterable[str]) -> None:
     """Notes, each once."""
-    for line in dict.fromkeys(lines):
-        note(f"note: {line}")
+    for one in dict.fromkeys(lines):
+        note(f"note: {one}")
 
 
 def fail(message: str, hint: str | None = None) -> None:
@@ -57,29 +58,24 @@ def print_json(value: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Rows under headings, numbers to the right, the last column wrapped. Too narrow a terminal: row after row, each
     cell with its heading. Piped: a row per line, tabs between."""
-    body = [[_line(show(cell)) for cell in row] for row in rows]
+    body = [[line(show(cell)) for cell in row] for row in rows]
     if not out.is_terminal:
         head = [f"# {title}"] if title else []
         _emit(sys.stdout, "\n".join([*head, *("\t".join(r) for r in [list(columns), *body])]) + "\n")
         return
+    widths = [max(map(cell_len, column)) for column in zip(columns, *body, strict=True)]
+    if sum(widths[:-1]) + min(widths[-1], _NARROWEST) + 2 * (len(widths) - 1) > out.width:
+        for first, *others in body:
+            say(first, "bold")
+            say("  " + "; ".join(f"{name}: {cell}" for name, cell in zip(columns[1:], others, strict=True)))
+        return
     drawn = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         numeric = bool(body) and all(_NUMBER.fullmatch(row[i]) for row in body)
-        last = i == len(columns) - 1 and not numeric
-        drawn.add_column(
-            Text(name),
-            justify="right" if numeric else "left",
-            no_wrap=not last,
-            min_width=min(_NARROWEST, max((len(r[i]) for r in body), default=0)) if last else None,
-        )
+        drawn.add_column(Text(name), justify="right" if numeric else "left", no_wrap=i < len(columns) - 1)
     for row in body:
         drawn.add_row(*map(Text, row))
-    if out.measure(drawn).minimum <= out.width:
-        _show(out, drawn)
-        return
-    for first, *others in body:
-        say(first, "bold")
-        say("  " + ", ".join(f"{name} {cell}" for name, cell in zip(columns[1:], others, strict=True)))
+    _show(out, drawn)
 
 
 def show(value: Any) -> str:
@@ -101,6 +97,11 @@ def share(value: float | None) -> str:
 def clean(text: str) -> str:
     """Text without the characters that could drive a terminal or turn it around."""
     return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
+
+
+def line(text: str) -> str:
+    """Text as one clean line."""
+    return clean(text).replace("\t", " ").replace("\n", " ")
 
 
 @contextmanager
@@ -134,16 +135,12 @@ def _emit(stream: Any, text: str) -> None:
         raise StepCreditError(f"standard output: {error.strerror or error}") from None
 
 
-def _wrapped(line: str, width: int) -> list[str]:
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
+def _wrapped(text: str, width: int) -> list[str]:
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
     parts = textwrap.wrap(
-        line, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     return parts or [""]
-
-
-def _line(cell: str) -> str:
-    return clean(cell).replace("\t", " ").replace("\n", " ")
 
 
 def _plain(value: Any) -> Any:

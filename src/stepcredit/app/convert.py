@@ -14,9 +14,7 @@ def convert(
     rollouts: Rollouts,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Our records: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."),
     ],
     segment: Segment = None,
     format: Format = None,

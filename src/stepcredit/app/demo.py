@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from stepcredit.app.compare import print_comparison, report_rows
-from stepcredit.app.console import note, progress, say, table
+from stepcredit.app.console import progress, say, table
 from stepcredit.bench.truth import against_truth
 from stepcredit.credit import Credit
 from stepcredit.credit.compare import Comparison, compare
@@ -28,7 +28,8 @@ def demo(
 
     The policy is a table that errs as language models do, not a language model; its exact values are known.
     """
-    with progress("sampling", None):
+    output.mkdir(parents=True, exist_ok=True)
+    with progress("sampling"):
         puzzles = np.random.default_rng(seed).permutation(game24.puzzles())[:tasks].tolist()
         batch = game24.batch(puzzles, rollouts, game24.Policy(skill=skill, seed=seed), seed)
     lay = batch.layout
@@ -36,18 +37,19 @@ def demo(
     say(f"Game of 24: {lay.G} puzzles x {rollouts} rollouts, {lay.S:,} steps; {solved:.0%} of the rollouts succeed.")
     say("Each rollout is told only at its end whether it succeeded. Which of its steps earned that?")
     say()
-    with progress("methods", None):
+    with progress("comparing methods"):
         result = compare(batch)
     print_comparison(result)
     say()
     say("Against the truth (this world has an exact solver and exact values):")
     rows = truth_rows(batch, result.credits)
     table(list(rows[0]), [list(r.values()) for r in rows])
-    say("same: how often the better of two steps taken in the same state has more credit (0.5 is chance).")
-    say("pooled: the same over all steps of all puzzles; read it beside 'constant per depth'. rho, r: rank and linear")
-    say("correlation with the exact advantage. Brackets: 90% bootstrap interval over puzzles.")
+    say(
+        "same: how often the better of two steps taken in the same state has more credit (0.5 is chance). pooled: the "
+        "same over all steps of all puzzles; read it beside 'constant per depth'. rho, r: rank and linear correlation "
+        "with the exact advantage. Brackets: 90% bootstrap interval over puzzles."
+    )
     say()
-    output.mkdir(parents=True, exist_ok=True)
     findings = write_files(output, batch, result)
     say(f"Linter: {findings} finding(s) of warning or above over {len(result.credits)} methods.")
     say()
@@ -98,5 +100,4 @@ def write_files(output: Path, batch: Batch, result: Comparison) -> int:
         title="stepcredit demo: Game of 24",
         source=str(output / "rollouts.jsonl"),
     )
-    note(f"wrote {output}/")
     return count

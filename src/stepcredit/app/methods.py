@@ -1,10 +1,11 @@
 """`stepcredit methods`: what there is."""
 
+import inspect
 from typing import Annotated, Any
 
 import typer
 
-from stepcredit.app.console import print_json, say, table
+from stepcredit.app.console import note, print_json, say, table
 from stepcredit.app.options import Json
 from stepcredit.credit import Method, get, names
 
@@ -29,10 +30,9 @@ def methods(
     if json:
         print_json(listed)
         return
-    rows = [[m["name"], m["kind"], m["per"], ", ".join(m["needs"]) or "-", m["paper"], m["title"]] for m in listed]
-    table(["name", "kind", "per", "needs", "paper", "title"], rows)
-    say()
-    say("stepcredit methods NAME says everything about one; add @PRESET for a framework's reading.", "dim")
+    rows = [[m["name"], m["per"], ", ".join(m["needs"]) or "-", f"{m['title']} ({m['paper']})"] for m in listed]
+    table(["name", "per", "needs", "title"], rows)
+    note("stepcredit methods NAME says everything about one; add @PRESET for a framework's reading.")
 
 
 def describe(method: Method) -> dict[str, Any]:
@@ -67,8 +67,10 @@ def _print_card(one: dict[str, Any]) -> None:
     say(f"{one['name']}  ({one['kind']} of {one['base']})" if one["kind"] == "preset" else one["name"], "bold")
     say(f"{one['title']}. {one['paper']}")
     say()
-    say((one["doc"] or "").strip())
+    say(inspect.cleandoc(one["doc"] or ""))
     say()
+    if one["options"]:
+        say(f"Options (--set): {', '.join(f'{n}={v}' for n, v in one['options'].items())}")
     for label, key in (
         ("Reading", "reading"),
         ("Needs", "needs_in_words"),

@@ -12,6 +12,7 @@ import typer
 from stepcredit import segment
 from stepcredit.app.console import note, notes
 from stepcredit.data import Batch, Reading, Rollout, formats
+from stepcredit.data.presence import Presence
 from stepcredit.errors import DataError, StepCreditError
 
 
@@ -37,7 +38,8 @@ class Reward(StrEnum):
 Rollouts = Annotated[
     list[str],
     typer.Argument(
-        help="Files of rollouts (JSONL, .gz, .zst, Parquet, JSON), a folder, a glob, or - for stdin.", metavar="ROLLOUTS"
+        help="Files of rollouts (JSONL, .gz, .zst, Parquet, JSON), a folder, a glob, or - for stdin.",
+        metavar="ROLLOUTS",
     ),
 ]
 Format = Annotated[
@@ -101,6 +103,10 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return out
 
 
+class Uneven(Exception):
+    """Some tasks have fields that others have not."""
+
+
 class Files(Reading):
     """Rollouts on the way from files to batches, and an account of them for the person at the terminal."""
 
@@ -108,16 +114,30 @@ class Files(Reading):
         self, files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None
     ) -> None:
         self._cutter = None if cut is None else _Cutter(cut)
-        super().__init__(
-            files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter
-        )
-        self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
+        super().__init__(files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter)
 
-    def batches(self, *, whole: bool) -> Iterator[Batch]:
-        """One batch of everything, or batches of whole tasks in bounded memory."""
-        for batch in [self.read()] if whole else self.stream():
+    def batches(self, *, whole: bool, present: Presence | None = None) -> Iterator[Batch]:
+        """One batch of everything, or batches of whole tasks in bounded memory.
+
+        Raises:
+            Uneven: a batch has other columns than the first, so that its credit could come to be in another way.
+        """
+        self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
+        first: set[str] | None = None
+        for batch in [self.read()] if whole else self.stream(present=present):
+            columns = {*batch.columns, *(["tokens"] if batch.layout.token_step is not None else [])}
+            if first not in (None, columns):
+                raise Uneven
+            first = columns
             self._count(batch)
             yield batch
+
+    def present(self) -> Presence:
+        """The fields that occur anywhere in the files; reads them once."""
+        fields = Presence()
+        for rollout in self:
+            fields.add(rollout)
+        return fields
 
     def _count(self, batch: Batch) -> None:
         lay = batch.layout
@@ -164,18 +184,18 @@ def load(files: list[str], format: str | None, map: list[str], on_error: OnError
     source = Files(files, format, map, on_error, cut)
     (batch,) = source.batches(whole=True)
     source.tell()
-    notes(batch.notes)
+    notes(n for n in batch.notes if n != source.left_out)
     return batch
 
 
-def tell_derived(noted: Mapping[str, Iterable[str]], known: Iterable[str] = ()) -> None:
+def tell_derived(noted: Mapping[str, Iterable[str]], known: Iterable[str | None] = ()) -> None:
     """Notes of credits, by method: each once, with the methods that it speaks of where it is not all of them."""
     methods: dict[str, list[str]] = {}
     for method, lines in noted.items():
         for line in lines:
             methods.setdefault(line, []).append(method)
-    for line in known:
-        methods.pop(line, None)
+    for told in known:
+        methods.pop(told or "", None)
     notes(line if len(of) == len(noted) else f"{line} ({', '.join(of)})" for line, of in methods.items())
 
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from stepcredit.app.console import note, notes, print_json, say, table
-from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, load
+from stepcredit.app.console import note, notes, print_json, share, table
+from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, load, writable
 from stepcredit.data import write
+from stepcredit.errors import StepCreditError
 from stepcredit.evidence.state import NORMALIZERS, merge_of, survey, with_states
 
 
@@ -17,14 +18,20 @@ def state(
         str | None,
         typer.Option(
             "--from",
+            metavar="HOW",
             help="last: the observation before the step. history: all of them. set: which have been seen. column:NAME. "
             "FILE.py:FUNCTION, which takes a rollout and returns one key per step. Not given: only the survey.",
         ),
     ] = None,
     normalize: Annotated[
-        str, typer.Option(help=f"Differences that do not count, of: {','.join(NORMALIZERS)}. Default: none, exact.")
+        str,
+        typer.Option(
+            metavar="NAMES", help=f"Differences that do not count, of: {','.join(NORMALIZERS)}. Default: none, exact."
+        ),
     ] = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rollouts with their states.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the rollouts with their states.")
+    ] = None,
     segment: Segment = None,
     format: Format = None,
     map: Map = [],  # noqa: B006
@@ -33,8 +40,9 @@ def state(
 ) -> None:
     """State ids from what was observed; prints the merge rate and the share of states met once.
 
-    merged: share of steps that share their state with another step of the same task. alone: the others. Methods that
-    compare actions within a state (gigpo, hgpo) learn only from merged steps.
+    distinct: states of each task, counted. merged: share of steps that share their state with another step of the same
+    task. alone: the others. largest: steps of the largest state. Methods that compare actions within a state (gigpo,
+    hgpo) learn only from merged steps.
 
     Example: stepcredit state runs.jsonl --from last --normalize whitespace,numbers -o with_states.jsonl
     """
@@ -44,23 +52,23 @@ def state(
     batch = load(rollouts, format, map, on_error, segment)
     chosen = [n.strip() for n in normalize.split(",") if n.strip()]
     if source is None:
-        rows = [(name, *merge) for name, merge in survey(batch, chosen or NORMALIZERS)]
+        named = survey(batch, chosen or NORMALIZERS)
     else:
         batch = with_states(batch, source, normalize=chosen)
         notes(batch.notes[-1:])
-        rows = [(source, *merge_of(batch))]
+        named = [(source, merge_of(batch))]
     if output:
         write(batch, output)
     if json:
-        print_json([dict(zip(("states", *Merge._fields), row, strict=True)) for row in rows])
-    elif rows:
+        print_json([{"states": name, **m._asdict()} for name, m in named])
+    elif named:
         table(
-            ["states", "distinct", "merged", "alone", "largest"],
-            [[name, m.cells, share(m.merged), share(m.singletons), m.largest] for name, m in named],
+            ["distinct", "merged", "alone", "largest", "states"],
+            [[m.cells, share(m.merged), share(m.singletons), m.largest, name] for name, m in named],
         )
     else:
         note("No states and no observations in these rollouts: give --from column:NAME or FILE.py:FUNCTION.", "yellow")
     if output:
         note(f"rollouts with states: {output}", "")
-    elif rows and source is None:
+    elif named and source is None:
         note("To write one of these: --from last -o with_states.jsonl (with --normalize where it says so).")

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.errors import LayoutError, StepCreditError
+from stepcredit.ops import cells, correlation, ranks
 
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 Ids: TypeAlias = NDArray[Any]
 
 
@@ -105,8 +105,7 @@ def same(
     times[of] = rows.weight
     if np.any(times[of] != rows.weight):
         raise LayoutError("same: weight differs inside a prompt", hint="a prompt is drawn as a whole")
-    state_ids = _dense(rows.columns["state"])
-    cell = _dense(of * _size(state_ids) + state_ids)
+    cell = cells(of, _dense(rows.columns["state"]))
     cell_prompt = np.zeros(_size(cell), np.int64)
     cell_prompt[cell] = of
     won, pairs = _wins(rows.credit, _bool(rows.columns["good"]), cell, np.ones(cell.size))
@@ -128,14 +127,14 @@ def rho(credit: ArrayLike, truth: ArrayLike, *, weight: ArrayLike | None = None)
     1.0
     """
     rows = _rows(credit, weight, truth=truth)
-    x, y = (_ranks(z, rows.weight) for z in (rows.credit, rows.columns["truth"]))
-    return Score(_correlation(x, y, rows.weight), float(rows.weight.sum()), rows.unjudged)
+    x, y = (ranks(z, rows.weight) for z in (rows.credit, rows.columns["truth"]))
+    return Score(correlation(x, y, rows.weight), float(rows.weight.sum()), rows.unjudged)
 
 
 def pearson(credit: ArrayLike, truth: ArrayLike, *, weight: ArrayLike | None = None) -> Score:
     """Pearson correlation of credit and true advantage; NaN where either is constant. Arguments as in `rho`."""
     rows = _rows(credit, weight, truth=truth)
-    value = _correlation(rows.credit, rows.columns["truth"], rows.weight)
+    value = correlation(rows.credit, rows.columns["truth"], rows.weight)
     return Score(value, float(rows.weight.sum()), rows.unjudged)
 
 
@@ -231,7 +230,7 @@ def _rows(credit: ArrayLike, weight: ArrayLike | None, **columns: ArrayLike) -> 
     return _Rows(given[judged], times[judged], kept, int(there.sum() - judged.sum()))
 
 
-def _bool(good: Ids) -> NDArray[np.bool_]:
+def _bool(good: Ids) -> Bools:
     if good.dtype != np.bool_:
         raise LayoutError(f"good: got dtype {good.dtype}, expected bool", hint="pass rows whose truth is known")
     return good
@@ -249,9 +248,9 @@ def _ratio(won: float, of: float) -> float:
     return float(won / of) if of > 0 else float("nan")
 
 
-def _wins(credit: Floats, good: NDArray[np.bool_], cell: Ints, weight: Floats) -> tuple[Floats, Floats]:
+def _wins(credit: Floats, good: Bools, cell: Ints, weight: Floats) -> tuple[Floats, Floats]:
     """[C] pairs (good, bad) won in each cell, ties half, and [C] all pairs."""
-    cells = _size(cell)
+    size = _size(cell)
     order = np.lexsort((credit, cell))
     c, x, g, w = cell[order], credit[order], good[order], weight[order]
     new = np.ones(c.size, bool)
@@ -259,28 +258,11 @@ def _wins(credit: Floats, good: NDArray[np.bool_], cell: Ints, weight: Floats) -
     tie = np.cumsum(new) - 1
     tie_cell = c[new]
     good_in, bad_in = _sums(tie, w * g, tie_cell.size), _sums(tie, w * ~g, tie_cell.size)
-    bad = _sums(tie_cell, bad_in, cells)
+    bad = _sums(tie_cell, bad_in, size)
     below = np.cumsum(bad_in) - bad_in - (np.cumsum(bad) - bad)[tie_cell]
-    won = _sums(tie_cell, good_in * (below + bad_in / 2), cells)
-    return won, bad * _sums(tie_cell, good_in, cells)
+    won = _sums(tie_cell, good_in * (below + bad_in / 2), size)
+    return won, bad * _sums(tie_cell, good_in, size)
 
 
 def _sums(at: Ints, x: Floats, size: int) -> Floats:
     return np.bincount(at, x, minlength=size).astype(np.float64, copy=False)
-
-
-def _ranks(x: Floats, weight: Floats) -> Floats:
-    """[S] mean rank of each value among all rows, each row counted `weight` times."""
-    tie = _dense(x)
-    count = np.bincount(tie, weight)
-    ranks: Floats = (np.cumsum(count) - count + (count + 1) / 2)[tie]
-    return ranks
-
-
-def _correlation(x: Floats, y: Floats, weight: Floats) -> float:
-    if x.size == 0 or x.min() == x.max() or y.min() == y.max():
-        return float("nan")
-    total = weight.sum()
-    dx, dy = x - (weight @ x) / total, y - (weight @ y) / total
-    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()
-    return float(np.clip((weight * dx) @ dy / np.sqrt(((weight * dx) @ dx) * ((weight * dy) @ dy)), -1, 1))

@@ -13,7 +13,7 @@ from stepcredit.credit.run import Credit, RewardFrom, applicable, assign, fill
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import MissingColumn
-from stepcredit.ops import Merge, merge_rate, ranks
+from stepcredit.ops import Merge, correlation, merge_rate, ranks
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,7 @@ def correlations(columns: Sequence[Floats]) -> Floats:
             if ra is None or rb is None:
                 both = ~np.isnan(a) & ~np.isnan(b)
                 ra, rb = ranks(a[both]), ranks(b[both])
-            if ra.size and ra.std() > 0 and rb.std() > 0:
-                out[i, j] = out[j, i] = np.mean((ra - ra.mean()) * (rb - rb.mean())) / (ra.std() * rb.std())
+            out[i, j] = out[j, i] = correlation(ra, rb)
     return out
 
 

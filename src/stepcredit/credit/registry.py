@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module, util
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -102,6 +102,8 @@ class Method:
                 choices = get_args(hints[name])
                 hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"
                 raise StepCreditError(f"option {name}={value!r} of {self.name}: {error}", hint=hint) from None
+            if out[name] != out[name]:
+                raise StepCreditError(f"option {name}={value!r} of {self.name}", hint=f"the default is {known[name]!r}")
         return out
 
 
@@ -178,8 +180,3 @@ def _checked(name: str, base: str, module: ModuleType, function_name: str) -> Me
             f"{function_name!r} whose positional parameters are columns"
         )
     return Method(name, base, function, card, getattr(module, "PRESETS", {}))
-
-
-def bound(method: Method, options: Mapping[str, Any]) -> Callable[..., Any]:
-    """The method's function with its options filled in."""
-    return partial(method.function, **method.check_options(options))

@@ -127,8 +127,11 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
     arguments = fill(found, batch, reward, notes)
     if found.card.per == "token" and batch.layout.token_step is None:
         notes.append("the batch holds no tokens: each step counts as one")
-    with np.errstate(invalid="ignore"):
-        out = found.function(*arguments, **bound)
+    try:
+        with np.errstate(invalid="ignore", over="raise"):
+            out = found.function(*arguments, **bound)
+    except FloatingPointError as error:
+        raise StepCreditError(f"{method}: numbers too large to compute with ({error})") from None
     result = out if isinstance(out, Result) else Result(out)
     size = batch.layout.K if found.card.per == "token" else batch.layout.S
     for name, values in {"credit": result.credit, **result.extras()}.items():

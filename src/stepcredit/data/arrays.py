@@ -12,6 +12,7 @@ from stepcredit.data.columns import column
 from stepcredit.data.encode import encode
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Bools, Floats, Ints, Layout
+from stepcredit.data.tensors import plain
 from stepcredit.errors import LayoutError
 
 
@@ -98,16 +99,6 @@ def scatter(batch: Batch, values: Any, shape: tuple[int, int], *, fill: float = 
     out = np.full(shape, fill, dtype=np.float64)
     out[row, position] = numbers
     return out
-
-
-def plain(values: Any) -> Any:
-    """A torch tensor as a NumPy array, known by its methods; anything else as it is. Lists may hold tensors."""
-    if hasattr(values, "detach"):
-        tensor = values.detach().cpu()
-        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    if isinstance(values, list | tuple) and any(hasattr(v, "detach") for v in values):
-        return [plain(v) for v in values]
-    return values
 
 
 def _padded(

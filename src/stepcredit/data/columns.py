@@ -16,13 +16,14 @@ AXES: dict[Axis, str] = {"G": "tasks", "R": "rollouts", "S": "steps", "K": "samp
 
 @dataclass(frozen=True)
 class Column:
-    """One row of the table. `made_by` completes the sentence "it is made by ..."."""
+    """One row of the table. `made_by` completes the sentence "it is made by ...". wide: may be [S, m]."""
 
     name: str
     axis: Axis
     kind: Kind
     doc: str
     made_by: str = "your data: a column or field of this name, or --map"
+    wide: bool = False
 
 
 _STATE = "your data, or `stepcredit state` (state ids from observations)"
@@ -52,7 +53,7 @@ TABLE: tuple[Column, ...] = (
     Column("next_value", "S", "float", "the same after the step", "a critic or Monte Carlo"),
     Column("score", "S", "float", "quality of the step as a PRM sees it", "a process reward model or a judge"),
     Column("label", "S", "float", "verdict on the step: +1 right, 0 neutral, -1 wrong", "people or a judge"),
-    Column("votes", "S", "float", "verdicts of several judges, one per column", "several judges"),
+    Column("votes", "S", "float", "verdicts of several judges, one per column", "several judges", wide=True),
     Column("progress", "S", "float", "share of the task done after the step", "a progress regressor"),
     Column(
         "gain", "S", "float", "information gained about the gold answer by the step", "log-probs of the gold answer"
@@ -88,8 +89,3 @@ def column(name: str) -> Column | None:
     if dot and tail and head == "credit":
         return Column(name, "S", "float", f"credit by {tail!r}", f"stepcredit assign --method {tail}")
     return None
-
-
-def on_axis(axis: Axis) -> tuple[str, ...]:
-    """Names of the table's columns on this axis."""
-    return tuple(c.name for c in TABLE if c.axis == axis)

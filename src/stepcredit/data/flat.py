@@ -10,6 +10,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.columns import column
 from stepcredit.data.encode import encode
 from stepcredit.data.layout import Ints, Layout, Paths, as_ints
+from stepcredit.data.tensors import plain
 from stepcredit.errors import LayoutError
 
 Columns = Mapping[str, ArrayLike | Sequence[Any]]
@@ -32,7 +33,7 @@ def from_columns(columns: Columns) -> tuple[Batch, Ints]:
     Raises:
         LayoutError: lengths that do not fit, a column that varies inside a rollout, a loop among parents.
     """
-    given = {name: _plain(values) for name, values in columns.items()}
+    given = {name: plain(values) for name, values in columns.items()}
     if "parent" in given:
         layout, order, labels = _tree(given)
     else:
@@ -47,13 +48,6 @@ def from_columns(columns: Columns) -> tuple[Batch, Ints]:
     batch = Batch(layout, {}, labels)
     fitted = {name: _fitted(name, values, layout, order, labels["rollout"]) for name, values in given.items()}
     return batch.with_columns(**fitted), order
-
-
-def _plain(values: Any) -> Any:
-    """Tensors and series as arrays, anything else as it is."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values) if hasattr(values, "__array__") else values
 
 
 def _runs(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hashable]]]:

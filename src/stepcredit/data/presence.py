@@ -1,11 +1,13 @@
-"""Which fields occur anywhere in a file, so that a part of it has the columns of the whole."""
+"""Which fields occur anywhere in a file, so that a part of it can have the columns of the whole."""
 
 from collections.abc import Sequence
 from operator import attrgetter
+from secrets import token_hex
 from typing import Any
 
+import numpy as np
+
 from stepcredit.data.batch import Batch
-from stepcredit.data.layout import Ints
 from stepcredit.data.records import TOKEN_FIELDS, Rollout, Step, Tokens
 
 _ROLLOUT = {n: attrgetter(n) for n in ("outcome", "weight", "batch", "policy_version", "final_state")}
@@ -35,8 +37,9 @@ class Presence:
         _first(steps, _STEP, self._step)
         for get, known in ((_EVIDENCE, self._evidence), (_CREDIT, self._credit)):
             for named in filter(None, map(get, steps)):
-                if not named.keys() <= known.keys():
-                    known.update(named)
+                for name, value in named.items():
+                    if known.get(name) is None:
+                        known[name] = value
         if "tokens" in self._step and len(self._tokens) < len(_TOKEN):
             _first([s.tokens for s in steps if s.tokens is not None], _TOKEN, self._tokens)
 
@@ -44,9 +47,8 @@ class Presence:
         """The batch of these rollouts, with a column, missing throughout, for every field that only others have."""
         tokens = Tokens(n=1, **{n: v[:1] or [0] for n, v in self._tokens.items()}) if "tokens" in self._step else None
         step = Step(**{**self._step, "tokens": tokens}, evidence=self._evidence, credit=self._credit)
-        last = Rollout(group="", rollout=_OTHER, **self._rollout, rewards=self._rewards, steps=[step])
-        both = Batch.from_records([*rollouts, last])
-        return both.take(range(len(rollouts)))
+        rest = Rollout(group="", rollout=token_hex(), **self._rollout, rewards=self._rewards, steps=[step])
+        return Batch.from_records([*rollouts, rest]).take(np.arange(len(rollouts)))
 
 
 def _first(of: Sequence[Any], fields: dict[str, Any], known: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from stepcredit.data import formats
 from stepcredit.data.batch import Batch
+from stepcredit.data.presence import Presence
 from stepcredit.data.records import Rollout, check
 from stepcredit.data.rows import OnError, Rows
 from stepcredit.data.storage import placed, sources
@@ -98,8 +99,10 @@ class Reading:
         batch = self._batch(self._pass())
         return batch if self.left_out is None else batch.with_note(self.left_out)
 
-    def stream(self, *, steps: int = 100_000) -> Iterator[Batch]:
+    def stream(self, *, steps: int = 100_000, present: Presence | None = None) -> Iterator[Batch]:
         """Batches of whole groups, of at most `steps` steps where a group is not larger.
+
+        A batch has the columns of its own rollouts; with `present`, those of all the rollouts that it was shown.
 
         Memory holds one batch and the names of the groups. The files are read twice, the first time to see where
         groups stand; groups that are not together are sorted on disk, in a temporary file, and a note says so.
@@ -110,7 +113,7 @@ class Reading:
             return
         plan = _plan(sizes, steps)
         for placed_rollouts in self._direct(plan) if together else self._sorted(plan):
-            yield self._batch(placed_rollouts)
+            yield self._batch(placed_rollouts, present)
 
     def _pass(self) -> Iterator[_Placed]:
         """One pass over the files, from the start."""
@@ -149,8 +152,11 @@ class Reading:
             seen.add(name)
             yield one
 
-    def _batch(self, rollouts: Iterable[_Placed]) -> Batch:
-        batch = Batch.from_records([r for r, _, _ in self._distinct(rollouts)])
+    def _batch(self, rollouts: Iterable[_Placed], present: Presence | None = None) -> Batch:
+        kept = [r for r, _, _ in self._distinct(rollouts)]
+        if not kept and self.skipped:
+            raise DataError(f"no row can be used; the first: {self.skipped[0].message}", hint=self.skipped[0].hint)
+        batch = Batch.from_records(kept) if present is None else present.batch(kept)
         for note in self.notes:
             batch = batch.with_note(note)
         return batch
@@ -238,8 +244,8 @@ def stream(
 ) -> Iterator[Batch]:
     """Batches of whole groups, in bounded memory. Arguments and errors: see `Reading` and `Reading.stream`."""
     reading = Reading(path, format=format, map=map, on_error=on_error, **options)
-    for batch in reading.stream(steps=steps):
-        yield batch if reading.left_out is None else batch.with_note(reading.left_out)
+    batches = reading.stream(steps=steps)
+    return (b if reading.left_out is None else b.with_note(reading.left_out) for b in batches)
 
 
 def _plan(sizes: Mapping[str | int, int], steps: int) -> dict[str | int, int]:

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ SCHEMA_VERSION = 1
 
 Key = str | int | float | bool | None
 Number = float | None
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -26,10 +27,10 @@ class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_
 class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The sampled tokens of a step: their number, or lists of equal length, one entry per token (`token_<field>`)."""
 
-    n: int | None = None
-    id: list[int] | None = None
-    row: list[int] | None = None
-    position: list[int] | None = None
+    n: Whole | None = None
+    id: list[Whole] | None = None
+    row: list[Whole] | None = None
+    position: list[Whole] | None = None
     logp: list[Number] | None = None
     old_logp: list[Number] | None = None
     ref_logp: list[Number] | None = None
@@ -37,7 +38,7 @@ class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     value: list[Number] | None = None
     reward: list[Number] | None = None
     entropy: list[Number] | None = None
-    source: list[int] | None = None
+    source: list[Whole] | None = None
 
     def lists(self) -> dict[str, list[Any]]:
         """Fields that are given, by name."""
@@ -86,8 +87,8 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     task: str | None = None
     rewards: dict[str, Number] = {}
     weight: Number = None
-    batch: int | None = None
-    policy_version: int | None = None
+    batch: Whole | None = None
+    policy_version: Whole | None = None
     prefix: list[str] = []
     steps: list[Step] = []
     final_state: Key = None
@@ -221,7 +222,9 @@ def _placed(error: msgspec.ValidationError, raw: Mapping[str, Any], file: object
         return DataError(f"field {name!r}{inside} is {'missing' if missing else 'not known'}", hint=hint, **place)
     subject = f"field {field!r}" if field else "record" if step is None else "step"
     got = "null" if value is None else value
-    return DataError(f"{subject} has the wrong type", got=got, expected=wanted.group(1) if wanted else what, **place)
+    if wanted is None or not what.endswith("`"):
+        return DataError(f"{subject}: {what}", got=got, **place)
+    return DataError(f"{subject} has the wrong type", got=got, expected=wanted.group(1), **place)
 
 
 def _follow(value: Any, path: str) -> tuple[str, Any]:
@@ -243,11 +246,3 @@ def _numeric(value: Any) -> bool:
     if isinstance(value, list):
         return all(not isinstance(v, list) and _numeric(v) for v in value)
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def group_records(records: Sequence[Rollout]) -> dict[str | int, list[Rollout]]:
-    """Rollouts of each group, groups in order of first appearance."""
-    groups: dict[str | int, list[Rollout]] = {}
-    for r in records:
-        groups.setdefault(r.group, []).append(r)
-    return groups

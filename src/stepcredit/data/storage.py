@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -39,18 +39,19 @@ class Row(NamedTuple):
 
 @dataclass
 class Source:
-    """One file, or standard input ("-"), which is copied to disk first: it may be read twice."""
+    """One file. Standard input ("-") and pipes are copied to disk first: they may be read twice."""
 
     path: Path | None
     name: str
     _copy: Any = field(default=None, repr=False)
 
     def open(self) -> BinaryIO:
-        if self.path is not None:
+        if self.path is not None and not self.path.is_fifo():
             return self.path.open("rb", buffering=_CHUNK)
         if self._copy is None:
             self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - lives as long as the source
-            shutil.copyfileobj(sys.stdin.buffer, self._copy)
+            with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as given:
+                shutil.copyfileobj(given, self._copy)
             self._copy.flush()
         return Path(self._copy.name).open("rb", buffering=_CHUNK)
 
@@ -256,7 +257,7 @@ def _slowly(text: bytes, error: Exception, nan: bool) -> Any:
             expected="a number or null",
             hint=f"write null for not judged, {_SKIP}",
         )
-    raise DataError(f"malformed JSON: {error}")
+    raise DataError(f"malformed JSON: {str(error).partition(' - at ')[0]}", hint=_SKIP.removeprefix("or "))
 
 
 def _parquet(raw: BinaryIO, name: str, bad: Bad) -> Iterator[Row]:

@@ -99,6 +99,8 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
         if len(widths) > 1:
             raise DataError(f"evidence {name!r} must have one width", got=sorted(widths), expected="equal lengths")
         if widths and (width := widths.pop()):
+            if known is not None and not known.wide:
+                raise DataError(f"evidence {name!r} is one number per step", got=f"a list of {width}")
             values = [[None] * width if v is None else v for v in values]
         columns[name] = np.array(values, dtype=np.float64)
         if known is None:

@@ -106,6 +106,22 @@ def write(what: Batch | Iterable[Rollout], path: str | Path) -> None:
         out.write(what)
 
 
+def write_text(text: str, path: str | Path) -> None:
+    """Write one text as a file that appears whole or not at all; a device or pipe is written to.
+
+    Raises:
+        DataError: the folder is missing or read-only, the disk is full.
+    """
+    file = _NewFile(path, "text")
+    try:
+        with placed(file.path):
+            file.open().write(text.encode())
+        file.count = 1
+        file.keep()
+    finally:
+        file.drop()
+
+
 class AdvantageWriter:
     """Advantages of sampled tokens for a trainer, one line per row of its tensors; a context manager.
 

@@ -23,7 +23,7 @@ class Reported:
         lines = [f"{self.severity:<8}{self.name}: {self.message}"]
         if self.where:
             shown = next(len(v) for v in self.where.values())
-            places = [", ".join(f"{k} {v[i]}" for k, v in self.where.items()) for i in range(min(shown, 5))]
+            places = [", ".join(f"{k} {v[i]!r}" for k, v in self.where.items()) for i in range(min(shown, 5))]
             more = f"; {self.count - len(places)} more" if self.count > len(places) else ""
             lines.append(f"        at:   {'; '.join(places)}{more}")
         lines += [f"        why:  {self.rule.why}", f"        mend: {self.rule.mend}", f"        seen: {self.rule.bug}"]

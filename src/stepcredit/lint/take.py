@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stepcredit.data.encode import encode
 from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.data.tensors import plain
 from stepcredit.errors import LayoutError
 from stepcredit.lint.arrays import array
 from stepcredit.lint.rule import Declared
@@ -99,10 +100,11 @@ def from_layout(
     A rollout is a row, or several where `token_row` says so; a turn is a step. In a tree a shared token stands in each
     rollout that passes it. NaN is not judged.
     """
-    pick, rollout, turn = _walks(layout)
+    paths = token_paths(layout)
+    pick, rollout = paths.rows, paths.rollout
+    turn = layout.turn[layout.tokens[pick]]
     row = columns["token_row"][pick] if "token_row" in columns else rollout
-    steps = np.arange(pick.size) - np.searchsorted(rollout, rollout)
-    position = columns["token_position"][pick] if "token_position" in columns else steps
+    position = columns["token_position"][pick] if "token_position" in columns else paths.turn
     order = np.lexsort((position, row))
     pick, rollout, turn, row, position = pick[order], rollout[order], turn[order], row[order], position[order]
     # Rollouts without tokens keep a row of their own, so that groups count them.
@@ -150,17 +152,9 @@ def declared(name: str | None, card: Any, options: Mapping[str, Any]) -> Declare
     return Declared(name, reads, ran.options, ran.waives, ran.holds, ran.card.per)
 
 
-def _walks(layout: Layout) -> tuple[Ints, Ints, Ints]:
-    """Tokens in path order: their rows of [K], their rollouts, the index of their step on the path."""
-    paths = token_paths(layout)
-    return paths.rows, paths.rollout, layout.turn[layout.tokens[paths.rows]]
-
-
 def _numpy(x: Any, name: str) -> Any:
-    """A NumPy array of one or two axes, or a list of rows; tensors by duck typing."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        x = (x.float() if "bfloat16" in str(x.dtype) else x).numpy()
+    """A NumPy array of one or two axes, or a list of rows."""
+    x = plain(x)
     if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
         if x.ndim not in (1, 2):
             raise LayoutError(f"{name} must be [B, T], [B] or a list of rows; got shape {x.shape}")
@@ -249,8 +243,7 @@ def _whole(x: NDArray[Any], name: str) -> Ints:
 
 
 def _keys(values: Any, rows: int, name: str) -> tuple[Ints, list[Hashable]]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+    values = plain(values)
     if isinstance(values, np.ndarray) and values.ndim != 1:
         raise LayoutError(f"{name} must hold one key per row ({rows}); got shape {values.shape}")
     ids, keys = encode(values)

@@ -1,7 +1,8 @@
 """Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
 
-from stepcredit.ops.cells import Merge, back, cells, merge_rate, ranks, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -25,6 +26,7 @@ __all__ = [
     "cell_mean",
     "cells",
     "center",
+    "correlation",
     "difference",
     "edge_advantage",
     "future_min",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stepcredit.data.encode import dense
-from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.data.layout import Ints, Layout
 
 
 def cells(*keys: Ints) -> Ints:
@@ -85,15 +85,3 @@ def merge_rate(cell: Ints) -> Merge:
     count = np.bincount(dense(cell))
     alone = int(np.sum(count == 1)) / cell.size
     return Merge(count.size, 1 - alone, alone, int(count.max()))
-
-
-def ranks(x: Floats) -> Floats:
-    """[n] ranks from 0, ties averaged; x holds no NaN.
-
-    >>> ranks(np.array([5.0, 1.0, 5.0]))
-    array([1.5, 0. , 1.5])
-    """
-    values, place, count = np.unique(x, return_inverse=True, return_counts=True)
-    first = np.cumsum(count) - count
-    mean: Floats = first + (count - 1) / 2
-    return mean[place] if values.size else np.zeros(0)

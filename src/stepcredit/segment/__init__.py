@@ -37,11 +37,10 @@ from typing import Any
 from stepcredit.errors import UnknownName
 from stepcredit.segment._messages import Turns, content_text
 from stepcredit.segment._rollouts import cut
-from stepcredit.segment._spans import Ints, Spans, gaps, tile
+from stepcredit.segment._spans import Spans, gaps, tile
 from stepcredit.segment._tokens import cut_after, separator_ids, token_offsets, token_spans, token_steps
 
 __all__ = [
-    "Ints",
     "Spans",
     "Turns",
     "content_text",

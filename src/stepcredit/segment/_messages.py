@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stepcredit.data.layout import Ints
 from stepcredit.errors import DataError
-from stepcredit.segment._spans import Ints
 
 Message = Mapping[str, Any]
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")

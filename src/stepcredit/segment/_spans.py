@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stepcredit.data.layout import Ints
 from stepcredit.errors import LayoutError
 
-Ints: TypeAlias = NDArray[np.int64]
-Spans: TypeAlias = NDArray[np.int64]
+Spans: TypeAlias = Ints
 """[n, 2] half-open ranges [start, end), in order, not overlapping."""
 
 # Atomic: given back, the CR of a CR LF would pass for a line end of its own and make one line end two.

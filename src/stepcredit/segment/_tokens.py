@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stepcredit.data.layout import Ints
 from stepcredit.errors import DataError, LayoutError, StepCreditError
-from stepcredit.segment._spans import Ints, Spans, check_pairs, check_spans
+from stepcredit.segment._spans import Spans, check_pairs, check_spans
 
 
 def token_offsets(tokens: Sequence[str] | Sequence[bytes]) -> Spans:

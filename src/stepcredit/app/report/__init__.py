@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -14,6 +13,7 @@ from typing import Any
 from stepcredit.app.report.payload import LIMIT, as_json, cut, payload
 from stepcredit.credit.run import Credit
 from stepcredit.data.batch import Batch
+from stepcredit.data.writing import write_text
 
 __all__ = ["report", "write_report"]
 
@@ -61,19 +61,8 @@ def report(
 
 def write_report(path: str | os.PathLike[str], batch: Batch, credits: Sequence[Credit], **options: Any) -> Path:
     """Write the page of `report` (same options). The file appears whole or not at all."""
-    page = report(batch, credits, **options)
-    path = Path(path)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(scratch).chmod(0o666 & ~mask)
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    page, path = report(batch, credits, **options), Path(path)
+    write_text(page, path)
     return path
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from stepcredit.credit.card import Card, Preset
 from stepcredit.data.layout import Floats, Ints, Layout
-from stepcredit.ops import cells, center, returns, state_cells
+from stepcredit.ops import cells, center, returns
 from stepcredit.ops.center import Lone, Spread
 
 CARD = Card(
@@ -46,7 +46,8 @@ PRESETS = {
 
 def grouping(layout: Layout, state: Ints, *, states_over: Literal["group", "batch"] = "group") -> dict[str, Ints]:
     """Where actions are compared: steps taken in the same state."""
-    return {"state": state_cells(layout, state) if states_over == "group" else cells(state)}
+    over = layout.step_group if states_over == "group" else layout.batches[layout.rollout]
+    return {"state": cells(over, state)}
 
 
 def gigpo(

@@ -73,7 +73,8 @@ def pure(
         separator_tokens: tokens of each step that n_t leaves out while the rollout's sum counts them.
 
     Returns:
-        [S] credit, in units of the score. A rollout alone on its prompt is compared with itself.
+        [S] credit, in units of the score. A rollout alone on its prompt is compared with itself. One without sampled
+        tokens is not in the others' b, and is charged nothing.
 
     Raises:
         StepCreditError: form="min" with a baseline, which is not defined.
@@ -89,11 +90,12 @@ def pure(
     if baseline != "none":
         n = layout.step_tokens.astype(float) if baseline == "token" else np.ones(layout.S)
         size = layout.total(n)
-        mean = layout.total(x) / size
+        mean = np.divide(layout.total(x), size, out=np.full(layout.R, np.nan), where=size > 0)
         weight = size if baseline == "token" else np.ones(layout.R)
         own = center(mean, layout.group, location="others", spread="none", weight=weight)
-        charged = n - separator_tokens if baseline == "token" else n
-        x = x - layout.merge((mean - own)[layout.paths.rollout]) * charged
+        charged = np.maximum(n - separator_tokens, 0) if baseline == "token" else n
+        rate = np.where(size > 0, mean - own, 0.0)
+        x = x - layout.merge(rate[layout.paths.rollout]) * charged
     if outcome is not None:
         verdict = center(outcome, layout.group, location="others", spread="none")
         x = x + outcome_weight * at_last(layout, np.nan_to_num(verdict))

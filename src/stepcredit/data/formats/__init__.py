@@ -63,7 +63,8 @@ def detect(first: Mapping[str, Any], path: str) -> str:
         file=path,
         got=f"fields {', '.join(map(str, first)) or 'none'}",
         expected=f"one of the formats {', '.join(names())}",
-        hint="say which: --format <name>; rename fields: --map group=<field>, --map rollout=<field>",
+        hint="say which: --format <name>; rename fields: --map group=<field>, --map rollout=<field>; else make "
+        "stepcredit.Rollout records of the rows in Python, and stepcredit.write them",
     )
 
 
