@@ -148,11 +148,13 @@ def test_what_gives_methods_nothing_to_go_by_is_said(run, tmp_path):
     assert "1 of 3 rollouts have no outcome" in said
 
 
-def test_skipped_rows_are_counted_and_listed_once(run, tmp_path):
-    rows = save(tmp_path / "x.jsonl", rollout(rollout=0), rollout(rollout=1), rollout(rollout=0))
-    with rows.open("a") as file:
+@pytest.mark.parametrize("command", [["assign"], ["assign", "--report", "page.html"], ["compare"], ["state"]])
+def test_skipped_rows_are_counted_and_listed_once(run, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "x.jsonl", rollout(rollout=0), rollout(rollout=1), rollout(rollout=0))
+    with (tmp_path / "x.jsonl").open("a") as file:
         file.write('{"group": "p", "rollout": 2, "outcome": NaN}\n')
-    ran = run("assign", rows, "-M", "grpo", "--on-error", "skip")
+    ran = run(*command, "x.jsonl", "--on-error", "skip")
     assert "skipped 2 of 4 rows" in ran.err
     assert ran.err.count("row 3, rollout 0: group 'p' holds two rollouts of this name") == 1
     assert ran.err.count("row 4: NaN is not JSON") == 1
@@ -291,12 +293,14 @@ def test_no_command_and_version(run):
 # processes and terminals
 
 
-def test_as_a_module_and_a_reader_who_leaves_early():
-    process = started("methods", "--presets", "--json")
-    process.stdout.readline()
+def test_a_reader_who_leaves_early_changes_nothing(tmp_path):
+    bad = tmp_path / "bad.npz"
+    np.savez(bad, advantages=[[np.nan]], response_mask=[[1]])
+    process = started("lint", bad)
     process.stdout.close()
+    process.stdout = None
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (1, "")
 
 
 def test_a_full_disk_behind_standard_output_is_an_error():
@@ -321,9 +325,11 @@ def test_a_pipe_is_read_and_written_to_and_never_replaced(good, tmp_path, comman
 
 SLOW = """
 import time
+from pathlib import Path
 from stepcredit.credit import Card
 CARD = Card(title="", paper="", bibtex="", evidence="derived", needs="outcomes", bias="", departures="")
 def slow(layout, outcome):
+    Path(__file__).with_name("begun").touch()
     time.sleep(60)
 """
 
@@ -344,8 +350,9 @@ def test_a_stop_in_the_middle_leaves_the_old_file(good, tmp_path, sent, status):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 20
-    while len(list(out.parent.iterdir())) < 2 and time.monotonic() < deadline:
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert len(list(out.parent.iterdir())) == 2
     process.send_signal(sent)
     _, err = process.communicate(timeout=20)
     assert process.returncode == status and "Traceback" not in err

@@ -182,7 +182,7 @@ ARGUMENTS = {
     "output's suffix": ("convert runs.jsonl -o x.csv", "expected a suffix: .jsonl"),
     "output's folder": ("convert runs.jsonl -o nope/x.jsonl", "nope: there is no such folder"),
     "output a folder": ("convert runs.jsonl -o folder.jsonl", "folder.jsonl: is a folder"),
-    "report's folder": ("compare runs.jsonl --report nope/page.html", "nope: there is no such folder"),
+    "report's folder": ("compare not-yet-read.jsonl --report nope/page.html", "nope: there is no such folder"),
     "report a folder": ("compare runs.jsonl --report empty", "empty: is a folder"),
     "advantages' suffix": ("assign runs.jsonl --advantages x.parquet", "expected a suffix: .jsonl"),
     "demo into a file": ("demo --tasks 2 -o runs.jsonl", "runs.jsonl: File exists"),

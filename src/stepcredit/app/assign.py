@@ -96,7 +96,7 @@ def assign(
 
         write_report(report, last[0].batch, last, source=", ".join(rollouts))
     source.tell()
-    tell_derived({m: t.notes for m, t in totals.items()}, [])
+    tell_derived({m: t.notes for m, t in totals.items()}, [source.left_out])
     result = [{"method": m, **t.summary()} for m, t in totals.items()]
     if json:
         print_json(result)
