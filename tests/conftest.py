@@ -5,6 +5,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Two workers on a busy machine: time says nothing about the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 def required(what):

@@ -53,7 +53,7 @@ def _prefixes(group: Ints, steps: Ints, rng: np.random.Generator) -> Paths:
     for r, (end, n) in enumerate(zip(np.cumsum(steps).tolist(), steps.tolist(), strict=True)):
         peers = np.flatnonzero(group[:r] == group[r])
         way = paths[rng.choice(peers)] if peers.size else []
-        before = way[: rng.integers(0, max(len(way), 1))] if n else []
+        before = way[: rng.integers(1, len(way))] if n and len(way) > 1 else []
         paths.append([*before, *range(end - n, end)])
     start = np.cumsum([0, *map(len, paths)])
     return Paths(start, np.array([s for path in paths for s in path], np.int64))
@@ -226,10 +226,11 @@ def declared_invariances(method: Method, seed: int) -> None:
 
 
 def nothing_in_nothing_out(method: Method, seed: int) -> None:
-    """No rollouts, or rollouts without steps, give an empty array."""
+    """No rollouts, or rollouts without steps, give no credit: an empty array, NaN on tokens of no step."""
     for group in (np.zeros(0, np.int64), np.zeros(seed % 3 + 1, np.int64)):
-        layout = Layout(group, np.zeros(0, np.int64))
-        assert run(method, _filled(layout, np.random.default_rng(seed)))["credit"].shape == (0,)
+        layout = Layout(group, np.zeros(0, np.int64), token_step=np.full(seed % 2, -1))
+        credit = run(method, _filled(layout, np.random.default_rng(seed)))["credit"]
+        assert credit.shape == (_axis(method, layout),) and np.isnan(credit).all()
 
 
 Check = Callable[[Method, int], None]

@@ -185,6 +185,20 @@ def test_compare_lists_who_agrees_and_who_could_not_run(run, good, tmp_path):
     assert {"agreement", "spread", "zero", "unjudged", "merge", "seconds"} <= found["rows"][0].keys()
 
 
+def test_a_format_takes_options_behind_its_name(run, tmp_path):
+    chat = [{"role": "user", "content": "Hi"}]
+    chat.append({"role": "assistant", "content": None, "tool_calls": [{"id": "1", "name": "buy", "arguments": "{}"}]})
+    chat.append({"role": "tool", "tool_call_id": "1", "content": "failed: sold out"})
+    chat.append({"role": "assistant", "content": "Sorry"})
+    path = save(tmp_path / "tau.jsonl", [{"task_id": 0, "trial": t, "reward": t, "traj": chat} for t in (0, 1)])
+    made = tmp_path / "ours.jsonl"
+    for given, writes in (("tau_bench", 1), ("tau_bench:error=failed", 0)):
+        assert run("convert", path, "-o", made, "--format", given).status == 0
+        assert len(json.loads(read(made).records[0].final_state)) == writes
+    assert "did you mean 'error'" in run("convert", path, "-o", made, "--format", "tau_bench:eror=x").err
+    assert "NAME:OPTION=VALUE" in run("convert", path, "-o", made, "--format", "tau_bench:error").err
+
+
 def test_compare_can_make_states_and_choose_methods(run, good):
     given = ("compare", good, "-M", "gigpo", "-M", "grpo", "-M", "gigpo", "--states", "last")
     ran = run(*given, "--normalize", "numbers", "--json")

@@ -130,6 +130,7 @@ def nan_at(row, position):
         ({"rollout": ["a", "a", "b", "b"], "step_index": [0, 0, 0, 1]}, "rows 0 and 1 are both step 0"),
         ({"rollout": ["a", "a", "b", "b"], "step_index": [0.5] * 4}, "one integer per row"),
         ({"rollout": ["a"]}, "rollout must have one entry per row"),
+        ({"rollout": ["a", "b", None, None]}, "row 2 names no rollout"),
         ({"rollout": ["a", "a", "b", "b"], "outcome": [0, 1, 0, 0]}, "row 1 has 1"),
     ],
 )

@@ -100,6 +100,8 @@ def test_tensors_are_read_as_arrays(torch):
         ({"rollout": [0, 0], "token_step": [2]}, r"token_step must lie in -1..1; got 2..2"),
         ({"rollout": [0, 0], "reward": ["a", "b"]}, "'reward' must hold numbers"),
         ({"rollout": [0, 0], "match": [0.5, 1]}, "'match' must hold whole numbers"),
+        ({"rollout": [0, 0], "match": [256, 1]}, r"'match' must hold numbers in -1..1 \(-1 = missing\); got 256"),
+        ({"rollout": [0, 0], "policy_version": [2**63, 2**63]}, "'policy_version' must hold numbers in .*; got 9"),
         ({"rollout": [0, 0], "state": [{}, {}]}, "key 0 is a dict"),
         ({"parent": [-1, 0], "rollout": [0, 0]}, "both 'parent' and 'rollout'"),
         ({"parent": [-1, 2]}, r"parent must be a row index in -1..1"),

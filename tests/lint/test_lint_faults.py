@@ -196,7 +196,7 @@ def rllm_605_every_rollout_is_its_own_group(broken):
     return {"advantages": adv, "response_mask": p.mask, "group": ids, "outcome": p.outcome}
 
 
-@fault("wrong_rollout", "no_signal")
+@fault("wrong_rollout", "outcome_ignored")
 def verl_7956_advantages_of_other_rollouts(broken):
     p = padded(18)
     row = center(p.outcome, p.group)
@@ -255,13 +255,13 @@ def trl_6427_unscored_rollouts_get_zero(broken):
     return {"advantages": adv, **told(p)}
 
 
-@fault("no_signal")
+@fault("outcome_ignored")
 def skyrl_201_the_reward_never_arrived(broken):
     p = padded(25)
     return {"advantages": p.credit("grpo") * (not broken), **told(p)}
 
 
-@fault("no_signal")
+@fault("outcome_ignored")
 def one_task_lost_its_signal(broken):
     p = padded(26)
     row = center(p.outcome, p.group)
@@ -380,7 +380,7 @@ def skyrl_1432_rows_of_a_rollout_in_two_groups(broken):
     return {"advantages": adv, "group": group, "rollout": rollout, "step_index": index, "outcome": p.outcome[rollout]}
 
 
-@fault("split_rollout", "no_signal")
+@fault("split_rollout", "outcome_ignored")
 def only_the_last_row_has_the_outcome(broken):
     p = padded(40, turns=(2, 4))
     rollout, index = by_steps(p)

@@ -82,6 +82,15 @@ def test_infinite_credit_is_a_fault_in_a_credit_of_ours():
     assert "no method named 'mine'" in report.notes[0]
 
 
+def test_a_name_in_data_runs_no_file(tmp_path):
+    path, marked = tmp_path / "own.py", tmp_path / "grpo@own.py"
+    for file in (path, marked):
+        file.write_text("raise SystemExit('run')")
+    for name in (str(path), f"{path}@preset", str(marked), "gone.py"):
+        batch = Batch(Layout(np.array([0, 0]), np.array([0, 1])), {f"credit.{name}": np.array([0.5, -0.5])})
+        assert "checked without a card" in lint.check_batch(batch, name).notes[0]
+
+
 def test_one_number_per_row_is_spread_by_the_mask():
     p = padded(2)
     row = credit.assign(p.batch, "grpo").steps[np.cumsum(p.batch.layout.steps) - 1]
@@ -126,7 +135,7 @@ def test_a_credit_brings_everything_along():
     report = lint.check(credit.assign(p.batch, "gigpo", reward="outcome"))
     rows, groups = len(p.outcome), int(p.group.max()) + 1
     assert report.sizes == {"rows": rows, "rollouts": rows, "groups": groups, "sampled tokens": p.mask.sum()}
-    assert {"only_last_turn", "no_signal"} <= set(report.ok)
+    assert {"only_last_turn", "outcome_ignored"} <= set(report.ok)
 
 
 def test_credit_of_unknown_outcomes_is_left_out():

@@ -51,8 +51,8 @@ def compare(
     """Run every applicable method on the same rollouts and show how far they agree.
 
     agreement: mean rank correlation with the other methods. spread: standard deviation of the credit. zero: share of
-    steps with credit 0. alone: share of steps that the method's grouping compares with no other step; where it is
-    large, a method that compares states has nothing to compare.
+    steps with credit 0. merged and alone: share of steps that a method's grouping compares with others, or with none;
+    where alone is large, a method that compares states has nothing to compare.
 
     Example: stepcredit compare runs.jsonl --report page.html
     """
@@ -85,40 +85,42 @@ def compare(
 
 def report_rows(result: Comparison) -> list[dict[str, Any]]:
     """The comparison as rows for people."""
-    rows = []
-    for r in result.rows:
-        label, merge = next(reversed([*r.merge.items()]), (None, None))
-        rows.append(
-            {
-                "method": r.method,
-                "agreement": r.agreement,
-                "spread": r.spread,
-                "zero": r.zero,
-                "not judged": r.unjudged,
-                "grouping": label,
-                "merged": merge.merged if merge else None,
-                "alone": merge.singletons if merge else None,
-                "ms": r.seconds * 1e3,
-            }
-        )
-    return rows
+    return [
+        {
+            "method": r.method,
+            "agreement": r.agreement,
+            "spread": r.spread,
+            "zero": r.zero,
+            "not judged": r.unjudged,
+            "merged": ", ".join(f"{label} {share(m.merged)}" for label, m in r.merge.items()) or None,
+            "ms": r.seconds * 1e3,
+        }
+        for r in result.rows
+    ]
 
 
 def print_comparison(result: Comparison) -> None:
-    """Tables: one row per method, who agrees with whom, and what could not run."""
+    """Tables: one row per method, how its grouping merges, who agrees with whom, and what could not run."""
     if result.rows:
+        shown = ["method", "agreement", "spread", "zero", "not judged", "ms"]
+        if not any(r.unjudged for r in result.rows):
+            shown.remove("not judged")
         rows = [
             {
                 **r,
                 "agreement": None if math.isnan(r["agreement"]) else f"{r['agreement']:.2f}",
-                **{n: share(r[n]) for n in ("zero", "not judged", "alone")},
+                **{n: share(r[n]) for n in ("zero", "not judged")},
             }
             for r in report_rows(result)
         ]
-        shown = ["method", "agreement", "spread", "zero", "not judged", "alone", "grouping"]
-        if not any(r.unjudged for r in result.rows):
-            shown.remove("not judged")
         table(shown, [[r[n] for n in shown] for r in rows])
+        merges = [(r.method, label, m) for r in result.rows for label, m in r.merge.items()]
+        if merges:
+            say()
+            table(
+                ["method", "compares steps of equal", "cells", "merged", "alone", "largest"],
+                [[n, label, m.cells, share(m.merged), share(m.singletons), m.largest] for n, label, m in merges],
+            )
         say()
         number = {r.method: str(i) for i, r in enumerate(result.rows, 1)}
         table(

@@ -59,8 +59,8 @@ def demo(
     say(f"  {output}/advantages.jsonl       one list per rollout, one number per token, for a trainer")
     say()
     say("With rollouts of your own (JSONL, chat messages, TRL or verl logs):", "bold")
-    say("  stepcredit compare runs.jsonl --map outcome=reward,group=prompt_id --report page.html")
-    say("  stepcredit assign runs.jsonl --method gigpo -o credited.jsonl && stepcredit lint credited.jsonl")
+    say("  stepcredit compare runs.jsonl --map outcome=reward,group=prompt_id --states last --report page.html")
+    say("  stepcredit assign runs.jsonl --method grpo -o credited.jsonl && stepcredit lint credited.jsonl")
 
 
 def truth_rows(batch: Batch, credits: tuple[Credit, ...]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -47,8 +47,9 @@ Format = Annotated[
     typer.Option(
         "--format",
         "-f",
-        metavar="NAME",
-        help=f"What kind of file it is; found out from its fields if not given: {', '.join(formats.names())}.",
+        metavar="NAME[:OPTION=VALUE]",
+        help=f"What kind of file it is; found out from its fields if not given: {', '.join(formats.names())}. "
+        "Options of a format: trl_completions:num_generations=8.",
     ),
 ]
 Map = Annotated[
@@ -103,6 +104,16 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return out
 
 
+def _named(format: str | None) -> tuple[str | None, dict[str, Any]]:
+    """`NAME:OPTION=VALUE:OPTION=VALUE` as a format's name and its options."""
+    name, *given = (format or "").split(":")
+    parts = [one.partition("=") for one in given]
+    for option, equals, _ in parts:
+        if not option or not equals:
+            raise StepCreditError(f"--format {format!r}: expected NAME:OPTION=VALUE")
+    return name or None, {option: value for option, _, value in parts}
+
+
 class Uneven(Exception):
     """Some tasks have fields that others have not."""
 
@@ -114,7 +125,10 @@ class Files(Reading):
         self, files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None
     ) -> None:
         self._cutter = None if cut is None else _Cutter(cut)
-        super().__init__(files, format=format, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter)
+        name, options = _named(format)
+        super().__init__(
+            files, format=name, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter, **options
+        )
 
     def batches(self, *, whole: bool, present: Presence | None = None) -> Iterator[Batch]:
         """One batch of everything, or batches of whole tasks in bounded memory.

@@ -176,6 +176,11 @@ def _rollouts(names: list[Any], rollout: Any, rows: int) -> tuple[Ints, list[Has
         return np.arange(rows), list(range(rows)), names
     given = _listed(rollout)
     _sized(given, rows, "rollout")
+    unnamed = next((row for row, name in enumerate(given) if name is None or name != name), None)
+    if unnamed is not None:
+        raise LayoutError(
+            f"row {unnamed} names no rollout", hint="give every row the name of its rollout, or none at all"
+        )
     number, keys = encode(list(zip(names, given, strict=True)))
     pairs: list[Any] = keys
     return number, [name for _, name in pairs], [group for group, _ in pairs]

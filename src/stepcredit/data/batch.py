@@ -255,6 +255,10 @@ def _whole(name: str, given: Any, dtype: type[np.signedinteger[Any]]) -> NDArray
         if not np.array_equal(numbers[known], np.trunc(numbers[known])) or np.isinf(numbers).any():
             raise LayoutError(f"column {name!r} must hold whole numbers (None = missing)")
         values = np.where(known, numbers, -1.0)
+    low, high = (-1, 1) if dtype is np.int8 else (-(2**63), 2**63 - 1)
+    if values.size and (values.min() < low or values.max() > high):
+        wide = values.min() if values.min() < low else values.max()
+        raise LayoutError(f"column {name!r} must hold numbers in {low}..{high} (-1 = missing); got {wide}")
     return values.astype(dtype, copy=False)
 
 

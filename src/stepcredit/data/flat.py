@@ -64,7 +64,9 @@ def _runs(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hasha
     if group.size == steps and steps:
         rollout, names, group = _by_group(rollout, names, group)
     elif group.size != len(names):
-        raise LayoutError(f"group must hold one entry per step row ({steps}) or per rollout ({len(names)})")
+        raise LayoutError(
+            f"group must hold one entry per step row ({steps}) or per rollout ({len(names)}); got {group.size}"
+        )
     order = np.argsort(rollout, kind="stable")
     return Layout(group, rollout[order]), order, {"group": group_keys, "rollout": names}
 
@@ -85,7 +87,7 @@ def _tree(given: dict[str, Any]) -> tuple[Layout, Ints, dict[str, Sequence[Hasha
     parent = as_ints(given.pop("parent"), "parent")
     n = parent.size
     if n and (parent.min() < -1 or parent.max() >= n):
-        raise LayoutError(f"parent must be a row index in -1..{n - 1}")
+        raise LayoutError(f"parent must be a row index in -1..{n - 1}; got {parent.min()}..{parent.max()}")
     if "rollout" in given:
         raise LayoutError("columns name both 'parent' and 'rollout': in a tree the leaves are the rollouts")
     node_group, keys = encode(given.pop("group", [0] * n))

@@ -115,7 +115,8 @@ class Layout:
                 raise LayoutError(f"{name} must have one entry per rollout ({size}); got {array.size}")
             set_(self, name, array)
         if self.token_step is not None and self.K and (self.token_step.min() < -1 or self.token_step.max() >= self.S):
-            raise LayoutError(f"token_step must lie in -1..{self.S - 1}")
+            low, high = self.token_step.min(), self.token_step.max()
+            raise LayoutError(f"token_step must lie in -1..{self.S - 1} (-1 = no step); got {low}..{high}")
         if self.shared is not None:
             self._check_paths(self.shared)
 

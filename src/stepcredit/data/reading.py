@@ -52,13 +52,11 @@ class Reading:
         **options: Any,
     ) -> None:
         self._files = sources(path)
-        self._map, self._on_error, self._change, self._options = map, on_error, change, options
+        self._map, self._on_error, self._change = map, on_error, change
         self._rows = Rows(self._files, map=map, on_error=on_error, nan=True)
         self.format = format or self._detect()
         self._module = formats.get(self.format)
-        known = formats.options(self.format)
-        for name in options.keys() - known.keys():
-            raise UnknownName(f"option of format {self.format!r}", name, known)
+        self._options = formats.converted(self.format, options)
         fields = {*Rollout.__struct_fields__, *self._module.FIELDS}
         for name in (map or {}).keys() - fields:
             raise UnknownName("field to map to", name, fields)

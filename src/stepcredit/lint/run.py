@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -107,16 +108,18 @@ def check_batch(
     """Check a credit column of a batch, `credit.<credit_name>`, such as a file holds it.
 
     Where `credit_name` is a known method, its card is read; else the credit is checked as anyone's, and that is noted.
+    A method that is a path to a file is not known here: the name may come from data, and data runs nothing.
 
     Raises:
         MissingColumn: the batch has no such credit.
     """
     values = batch[f"credit.{credit_name}"]
     tokens = to_tokens(batch.layout, values)
-    try:
-        known, note = declared(credit_name, None, {}), None
-    except UnknownName:
-        known, note = None, f"no method named {credit_name!r}: checked without a card"
+    known = None
+    if ".py" not in credit_name:
+        with suppress(UnknownName):
+            known = declared(credit_name, None, {})
+    note = None if known else f"no method named {credit_name!r}: checked without a card"
     return _check_layout(batch, tokens, known, _rules(only, ignore), _claims(claims), note)
 
 

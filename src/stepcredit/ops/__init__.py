@@ -14,7 +14,15 @@ from stepcredit.ops.returns import (
     scan,
     softmin_weight,
 )
-from stepcredit.ops.tokens import merge_tokens, on_last_token, step_mean, to_tokens, token_paths, token_rollout
+from stepcredit.ops.tokens import (
+    merge_tokens,
+    on_last_token,
+    step_mean,
+    to_tokens,
+    token_batch,
+    token_paths,
+    token_rollout,
+)
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
@@ -45,6 +53,7 @@ __all__ = [
     "state_cells",
     "step_mean",
     "to_tokens",
+    "token_batch",
     "token_paths",
     "token_rollout",
     "turn_cells",

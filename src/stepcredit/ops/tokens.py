@@ -36,6 +36,11 @@ def token_rollout(layout: Layout) -> Ints:
     return np.where(step < 0, -1, layout.rollout[step])
 
 
+def token_batch(layout: Layout) -> Ints:
+    """[K] training batch of each token, numbered from 0; 0 for a token of no step."""
+    return np.append(layout.batches, 0)[token_rollout(layout)]
+
+
 def token_paths(layout: Layout) -> Paths:
     """Rollout -> its sampled tokens in order. Tokens may stand in any order of steps; one of no step is on no path, and
     a shared step's tokens are on the path of every rollout that passes it.

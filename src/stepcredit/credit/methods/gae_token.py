@@ -63,4 +63,4 @@ def gae_token(
     paths = ops.token_paths(layout)
     walked = ops.gae(token_reward[paths.rows], token_value[paths.rows], paths.left, gamma, lam)
     advantage = ops.merge_tokens(layout, paths, walked)
-    return ops.whiten(advantage, layout.batches[ops.token_rollout(layout)]) if whiten else advantage
+    return ops.whiten(advantage, ops.token_batch(layout)) if whiten else advantage

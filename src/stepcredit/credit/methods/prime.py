@@ -90,4 +90,4 @@ def prime(
     verdict = ops.center(np.where(n > 0, outcome, np.nan), layout.group, location="others", spread="none")
     x += np.where(last, gt_coef * verdict[rollout], 0.0)
     value = ops.merge_tokens(layout, paths, ops.scan(x, 1.0, paths.left))
-    return ops.whiten(value, layout.batches[ops.token_rollout(layout)])
+    return ops.whiten(value, ops.token_batch(layout))

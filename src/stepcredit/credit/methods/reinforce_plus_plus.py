@@ -50,4 +50,4 @@ def reinforce_plus_plus(layout: Layout, token_reward: Floats, *, gamma: float = 
     """
     paths = ops.token_paths(layout)
     value = ops.merge_tokens(layout, paths, ops.scan(token_reward[paths.rows], gamma, paths.left))
-    return ops.whiten(value, layout.batches[ops.token_rollout(layout)])
+    return ops.whiten(value, ops.token_batch(layout))

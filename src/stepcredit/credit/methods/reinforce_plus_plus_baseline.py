@@ -47,4 +47,4 @@ def reinforce_plus_plus_baseline(layout: Layout, outcome: Floats, *, lone: Lone 
     """
     paths = ops.token_paths(layout)
     rollout = ops.center(outcome, layout.group, spread="none", lone=lone)[paths.rollout]
-    return ops.whiten(ops.merge_tokens(layout, paths, rollout), layout.batches[ops.token_rollout(layout)])
+    return ops.whiten(ops.merge_tokens(layout, paths, rollout), ops.token_batch(layout))

@@ -19,9 +19,9 @@ CARD = Card(
     code="https://github.com/X-PLUG/MobileAgent (UI-S1)",
     evidence="official code executed",
     needs="step rewards, whether each step equals the expert's (`match`), rollouts of a prompt that stand at the "
-    "same point of the expert's trajectory at the same step index",
+    "same point of the expert's rollout at the same step index",
     bias="The step term's baseline is the mean over the actions at a step index: action-independent where the "
-    "rollouts are patched back onto the expert's trajectory, but only rollouts that got so far are in it, and it "
+    "rollouts are patched back onto the expert's rollout, but only rollouts that got so far are in it, and it "
     "holds the step's own return. Nothing earned after a failed step reaches the steps before it.",
     departures="The default episode term is the paper's: the rollout's sum of rewards among the rollouts of the "
     "prompt. The released code compares each row's own reward over all step rows of the prompt: preset official.",

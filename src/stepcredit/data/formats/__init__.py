@@ -6,7 +6,8 @@ A format module holds
 - `fits(first, path) -> bool`: does the first row of a file look like this format? Never raises;
 - `rollouts(rows, **options) -> Iterator[Rollout]`: keyword-only options with defaults. Each row is read inside
   `with rows.guard(row):`, so that an error is placed, and raised or listed as the caller chose;
-- optionally `NAN_IS_NULL = True`: its writer puts the literals NaN and Infinity into JSON.
+- optionally `NAN_IS_NULL = True`: its writer puts the literals NaN and Infinity into JSON; `CHECKED = True`: its
+  rollouts are checked as they are made; `sizes(rows)`: group and number of steps of each row, at little cost.
 """
 
 import inspect
@@ -14,10 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_type_hints
+
+import msgspec
 
 from stepcredit.data.records import Rollout
-from stepcredit.errors import DataError, UnknownName
+from stepcredit.errors import DataError, StepCreditError, UnknownName
 
 GROUP = "stepcredit.formats"
 
@@ -72,6 +75,24 @@ def options(name: str) -> dict[str, Any]:
     """Names and defaults of a format's options."""
     parameters = inspect.signature(get(name).rollouts).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def converted(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a format, numbers also as text ("8").
+
+    Raises:
+        UnknownName: no such option. StepCreditError: a value that it does not take.
+    """
+    known, hints = options(name), get_type_hints(get(name).rollouts)
+    out = {}
+    for option, value in given.items():
+        if option not in known:
+            raise UnknownName(f"option of format {name!r}", option, known)
+        try:
+            out[option] = msgspec.convert(value, hints.get(option, Any), strict=False)
+        except msgspec.ValidationError as error:
+            raise StepCreditError(f"option {option}={value!r} of format {name!r}: {error}") from None
+    return out
 
 
 def _built_in() -> list[str]:

@@ -60,7 +60,7 @@ def _training_step(
     if not size and any(len(run) >= 2 * shortest and len(run) % shortest == 0 for run in runs) and shortest > 1:
         rows.note(
             f"training step {step}: runs of equal prompts differ in length; if one holds several groups, "
-            f"say --set num_generations={shortest}"
+            f"say --format trl_completions:num_generations={shortest}"
         )
     groups = [run[i : i + (size or len(run))] for run in runs for i in range(0, len(run), size or len(run))]
     for g, group in enumerate(groups):

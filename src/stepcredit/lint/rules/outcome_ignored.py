@@ -15,7 +15,7 @@ RULE = Rule(
 )
 
 
-def no_signal(
+def outcome_ignored(
     low: Floats,
     high: Floats,
     rollout_group: Ints,
