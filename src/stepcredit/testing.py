@@ -95,15 +95,16 @@ def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
         else:
             columns[c.name] = rng.integers(0, 2, size).astype(np.int64 if c.kind == "int" else np.int8)
     columns["token_logratio"] = rng.normal(size=layout.K)
+    columns["outcome"] = np.where(layout.steps > 0, layout.total(columns["reward"]), columns["outcome"])
     for array in columns.values():
         array.flags.writeable = False
     return Batch(layout, columns)
 
 
 def run(method: Method, batch: Batch) -> dict[str, Floats]:
-    """credit and extras of a method on a batch, step rewards taken as they are."""
+    """credit and extras of a method on a batch, whose outcomes are the sums of its step rewards."""
     with np.errstate(invalid="ignore"):
-        out = method.function(*fill(method, batch, "reward", []), **method.check_options({}))
+        out = method.function(*fill(method, batch, None, []), **method.check_options({}))
     result = out if isinstance(out, Result) else Result(out)
     return {"credit": result.credit, **result.extras()}
 

@@ -265,3 +265,13 @@ def test_notes_of_the_batch_stay_with_the_credit():
     assert credit.notes == ("read from a log", "reward: the outcome on each rollout's last step")
     assert re.fullmatch(r"Credit\('gigpo', 3 of 3 steps judged\)", repr(credit))
     assert np.asarray(credit).tolist() == credit.values.tolist()
+
+
+def test_the_choice_of_reward_reaches_methods_that_ask_for_the_outcome():
+    batch = of(group=[0, 0, 0], rollout=[0, 0, 1], reward=[1, 1, 0], outcome=[0, 0, 1])
+    credit = {c: assign(batch, "dr_grpo", reward=c).values.tolist() for c in (None, "outcome", "reward", "sum")}
+    assert credit[None] == credit["outcome"] == [-0.5, -0.5, 0.5]
+    assert credit["reward"] == [1.0, 1.0, -1.0] and credit["sum"] == [0.5, 0.5, -0.5]
+    assert any("--reward chooses" in n for n in assign(batch, "dr_grpo").notes)
+    with pytest.raises(MissingColumn, match="reward"):
+        assign(of(group=[0], rollout=[0], outcome=[1]), "grpo", reward="sum")

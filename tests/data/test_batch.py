@@ -359,3 +359,11 @@ def test_silence_among_rewards_is_0_and_is_said():
     batch = Batch.from_records([Rollout(group=0, rollout=0, steps=steps), Rollout(group=0, rollout=1, steps=[Step()])])
     assert batch["reward"][:2].tolist() == [0.0, 1.0] and np.isnan(batch["reward"][2])
     assert batch.notes == ("reward: 1 steps without one, in rollouts whose other steps have some, count as 0",)
+
+
+def test_a_step_that_starts_inside_an_old_one_is_in_no_known_state():
+    steps = [Step(state="a", tokens=Tokens(n=2))]
+    batch = Batch.from_records([Rollout(group=0, rollout=0, steps=steps, final_state="end")])
+    cut = batch.resegment([0, 1])
+    assert cut["state"][0] == batch["state"][0] and cut["state"][1] not in (batch["state"][0], batch["final_state"][0])
+    assert cut.keys["state"][cut["state"][1]] is None

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from stepcredit.errors import DataError, StepCreditError
 
 
 def _text_segmenters() -> list[str]:
-    return [n for n in segment.names() if "text" in inspect.signature(segment.get(n)).parameters]
+    built_in = [m.name for m in iter_modules(segment.__path__) if not m.name.startswith("_")]
+    return [n for n in built_in if "text" in inspect.signature(segment.get(n)).parameters]
 
 
 class OnError(StrEnum):

@@ -13,7 +13,7 @@ from stepcredit.credit.card import Result
 from stepcredit.credit.registry import Method, get
 from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
-from stepcredit.data.layout import Floats, Tree
+from stepcredit.data.layout import Bools, Floats, Tree
 from stepcredit.errors import LayoutError, MissingColumn, StepCreditError, UnknownName
 from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_paths, token_rollout
 
@@ -111,8 +111,9 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
 
     Args:
         method: a name of `stepcredit methods`, with or without a preset: "gigpo", "gigpo@verl-agent".
-        reward: which number a method that asks for rewards gets where a batch holds both step rewards and outcomes:
-            "reward", "outcome" (on the last step) or "sum" (both). Needed only where the two disagree.
+        reward: what methods are given where a batch holds both step rewards and outcomes: "reward" (their sum is the
+            outcome), "outcome" (the reward of the last step), "sum" (both). Needed by methods that ask for rewards,
+            and only where the two disagree; a method that asks for the outcome is else given it.
         options: the method's own, gamma=0.95 and the like.
 
     Raises:
@@ -210,27 +211,41 @@ def _reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str)
         notes.append("reward: step rewards plus the outcome on each rollout's last step")
         return given + at_last(lay, batch["outcome"])
     if choice is None and "outcome" in batch:
-        total, some = lay.total(given), lay.steps > 0
-        apart = some & ~np.isclose(total, batch["outcome"], rtol=1e-6, atol=1e-9, equal_nan=True)
+        apart = _apart(batch)
         if apart.any():
             r = int(np.flatnonzero(apart)[0])
             raise StepCreditError(
                 f"{who} asks for rewards, and the batch holds step rewards and outcomes that disagree for "
                 f"{int(apart.sum())} of {lay.R} rollouts: rollout {batch.rollout_name(r)!r} has rewards that sum to "
-                f"{total[r]:g} and outcome {batch['outcome'][r]:g}",
+                f"{lay.total(given)[r]:g} and outcome {batch['outcome'][r]:g}",
                 hint="say which: reward='reward', 'outcome' or 'sum' (--reward on the command line)",
             )
     return given
 
 
+def _apart(batch: Batch) -> Bools:
+    """[R] rollouts whose step rewards sum to something else than their outcome."""
+    total = batch.layout.total(batch["reward"])
+    apart: Bools = (batch.layout.steps > 0) & ~np.isclose(total, batch["outcome"], rtol=1e-6, atol=1e-9, equal_nan=True)
+    return apart
+
+
 def _outcome(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
-    if "outcome" in batch:
-        known: Floats = batch["outcome"]
-        return known
-    if "reward" not in batch:
-        raise missing("outcome", batch, who)
-    notes.append("outcome: the sum of each rollout's step rewards")
-    return batch.layout.total(batch["reward"])
+    if "outcome" not in batch:
+        if "reward" not in batch or choice in ("outcome", "sum"):
+            raise missing("outcome", batch, who)
+        notes.append("outcome: the sum of each rollout's step rewards")
+        return batch.layout.total(batch["reward"])
+    known: Floats = batch["outcome"]
+    if choice in ("reward", "sum"):
+        if "reward" not in batch:
+            raise missing("reward", batch, who)
+        total = batch.layout.total(batch["reward"])
+        notes.append(f"outcome: the sum of each rollout's step rewards{' plus its outcome' * (choice == 'sum')}")
+        return total + known if choice == "sum" else total
+    if choice is None and "reward" in batch and _apart(batch).any():
+        notes.append("outcome: as given; step rewards sum to other numbers (--reward chooses)")
+    return known
 
 
 def _token_reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:

@@ -108,6 +108,8 @@ def _padded(
     rows = mask.shape[0]
     names = _listed(group)
     _sized(names, rows, "group")
+    if None in names:
+        raise LayoutError(f"group names no task in row {names.index(None)}; got None, expected text or a number")
     number, labels, row_group = _rollouts(names, rollout, rows)
     order = _row_order(number, step_index)
     starts = _first_of_turn(mask, turn)

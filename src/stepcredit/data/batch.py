@@ -197,7 +197,8 @@ class Batch:
             begins[own] = np.diff(old[own], prepend=-1) != 0
             state = self["state"][old[first]].copy()
             loose = ~begins[first]
-            fresh = np.arange(int(loose.sum())) + (int(self["state"].max(initial=-1)) + 1)
+            used = max(int(self[n].max(initial=-1)) + 1 for n in STATES if n in self)
+            fresh = np.arange(int(loose.sum())) + max(used, len(self.keys.get("state", ())))
             state[loose] = fresh
             columns["state"] = state
             if "state" in self.keys:

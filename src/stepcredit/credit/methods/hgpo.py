@@ -36,7 +36,10 @@ PRESETS = {
 def grouping(layout: Layout, state: Ints, *, history: int = 2) -> dict[str, Ints]:
     """Where actions are compared: by the last k states; a step with fewer states so far is alone."""
     alone, depths = layout.S + np.arange(layout.S), range(1, min(history, int(layout.turn.max(initial=0))) + 2)
-    return {"state" if k == 1 else f"last {k} states": np.where(layout.turn < k - 1, alone, windows(layout, state, k)) for k in depths}
+    return {
+        "state" if k == 1 else f"last {k} states": np.where(layout.turn < k - 1, alone, windows(layout, state, k))
+        for k in depths
+    }
 
 
 def hgpo(
