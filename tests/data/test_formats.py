@@ -61,7 +61,9 @@ def test_a_plug_in_is_a_format(monkeypatch, tmp_path):
 
             return Mine
 
-    monkeypatch.setattr(formats, "entry_points", lambda group, name="mine": [Point()] if name == "mine" else [])
+    monkeypatch.setattr(
+        "stepcredit.plugins.entry_points", lambda group, name="mine": [Point()] if name == "mine" else []
+    )
     (tmp_path / "x.jsonl").write_text('{"line": "a"}\n')
     assert "mine" in formats.names()
     assert [r.group for r in Reading(tmp_path / "x.jsonl")] == ["ga"]

@@ -16,6 +16,7 @@ MODULES = sorted(p for p in ROOT.rglob("*.py"))
 # A room may import those before it, and itself. Rooms of one tuple do not import one another.
 ORDER = [
     ("errors",),
+    ("plugins",),
     ("data",),
     ("ops",),
     ("segment", "credit", "lint", "envs"),

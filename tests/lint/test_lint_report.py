@@ -317,7 +317,7 @@ def test_a_plug_in_that_is_no_rule_is_refused(monkeypatch):
         def load(self):
             return test_inputs_are_untouched
 
-    monkeypatch.setattr("stepcredit.lint.registry.entry_points", lambda **_: [Entry()])
+    monkeypatch.setattr("stepcredit.plugins.entry_points", lambda **_: [Entry()])
     with pytest.raises(StepCreditError, match="must define RULE"):
         lint.get("odd")
 

@@ -38,7 +38,7 @@ def test_plug_ins_are_found_and_do_not_hide_a_built_in(monkeypatch):
     def entry_points(group, name=None):
         return [point for point in points if point.group == group and name in (None, point.name)]
 
-    monkeypatch.setattr(segment, "entry_points", entry_points)
+    monkeypatch.setattr("stepcredit.plugins.entry_points", entry_points)
     assert "words" in segment.names() and segment.names().count("lines") == 1
     assert segment.get("words") is len
     assert segment.get("lines")("a\nb").tolist() == [[0, 1], [2, 3]]

@@ -1,10 +1,8 @@
 """Options that several commands share, and how their text becomes values."""
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,11 +13,6 @@ from stepcredit.app.console import note, notes
 from stepcredit.data import Batch, Reading, Rollout, formats
 from stepcredit.data.presence import Presence
 from stepcredit.errors import DataError, StepCreditError
-
-
-def _text_segmenters() -> list[str]:
-    built_in = [m.name for m in iter_modules(segment.__path__) if not m.name.startswith("_")]
-    return [n for n in built_in if "text" in inspect.signature(segment.get(n)).parameters]
 
 
 class OnError(StrEnum):
@@ -71,7 +64,7 @@ Segment = Annotated[
     typer.Option(
         "--segment",
         metavar="NAME",
-        help=f"Cut each step's text into finer steps first: {', '.join(_text_segmenters())}.",
+        help=f"Cut each step's text into finer steps first: {', '.join(segment.text_names())}.",
     ),
 ]
 Set = Annotated[

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, util
-from importlib.metadata import entry_points
 from pathlib import Path
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from stepcredit.credit import methods as _folder
 from stepcredit.credit.card import Card, Preset
 from stepcredit.errors import StepCreditError, UnknownName
+from stepcredit.plugins import OpenSet
+
+_SET = OpenSet("credit method", "stepcredit.credit.methods", "stepcredit.credit")
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,12 @@ def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY and n not in ("layout", "tree")}
 
 
-def _files() -> list[str]:
-    return sorted(m.name for m in iter_modules(_folder.__path__) if not m.name.startswith("_"))
-
-
 @cache
 def _systems() -> dict[str, str]:
     """Presets that are published systems: their own name -> `base@preset`."""
     out = {}
-    for base in _files():
-        for label, preset in getattr(import_module(f"{_folder.__name__}.{base}"), "PRESETS", {}).items():
+    for base in _SET.built_in():
+        for label, preset in getattr(_SET.load(base), "PRESETS", {}).items():
             if preset.system:
                 out[preset.system] = f"{base}@{label}"
     return out
@@ -129,7 +125,7 @@ def _systems() -> dict[str, str]:
 
 def names(*, presets: bool = False) -> list[str]:
     """Every method and every preset that is a system of its own; with `presets` every `method@preset` too."""
-    out = {*_files(), *_systems(), *(e.name for e in entry_points(group="stepcredit.credit"))}
+    out = {*_SET.names(), *_systems()}
     if presets:
         out |= {f"{m.base}@{label}" for n in list(out) if (m := get(n)).kind == "method" for label in m.presets}
     return sorted(out)
@@ -154,11 +150,6 @@ def get(name: str) -> Method:
 
 
 def _module(base: str) -> tuple[ModuleType, str]:
-    if base in _files():
-        return import_module(f"{_folder.__name__}.{base}"), base
-    for entry in entry_points(group="stepcredit.credit", name=base):
-        function = entry.load()
-        return import_module(function.__module__), function.__name__
     path = Path(base)
     if path.suffix == ".py":
         if not path.is_file():
@@ -169,7 +160,12 @@ def _module(base: str) -> tuple[ModuleType, str]:
         module = util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module, path.stem
-    raise UnknownName("credit method", base, names())
+    if base not in _SET.names():
+        raise UnknownName(_SET.kind, base, names())
+    if base in _SET.built_in():
+        return _SET.load(base), base
+    function = _SET.load(base)
+    return import_module(function.__module__), function.__name__
 
 
 def _checked(name: str, base: str, module: ModuleType, function_name: str) -> Method:

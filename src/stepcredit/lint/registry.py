@@ -2,15 +2,13 @@
 
 import inspect
 from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 from typing import NamedTuple
 
-from stepcredit.errors import StepCreditError, UnknownName
-from stepcredit.lint import rules as _folder
+from stepcredit.errors import StepCreditError
 from stepcredit.lint.rule import Rule, RuleFunction
+from stepcredit.plugins import OpenSet
 
-_GROUP = "stepcredit.lint"
+_SET = OpenSet("rule", "stepcredit.lint.rules", "stepcredit.lint")
 
 
 class Found(NamedTuple):
@@ -33,7 +31,7 @@ class Found(NamedTuple):
 
 def names() -> list[str]:
     """Every rule, built-in and of installed plug-ins, sorted."""
-    return sorted({*_files(), *(e.name for e in entry_points(group=_GROUP))})
+    return _SET.names()
 
 
 def get(name: str) -> Found:
@@ -42,20 +40,9 @@ def get(name: str) -> Found:
     Raises:
         UnknownName: no such rule.
     """
-    if name in _files():
-        module = import_module(f"{_folder.__name__}.{name}")
-        function = getattr(module, name)
-    else:
-        entry = next(iter(entry_points(group=_GROUP, name=name)), None)
-        if entry is None:
-            raise UnknownName("rule", name, names())
-        function = entry.load()
-        module = import_module(function.__module__)
+    function = _SET.function(name)
+    module = import_module(function.__module__)
     rule = getattr(module, "RULE", None)
     if not isinstance(rule, Rule):
         raise StepCreditError(f"{module.__name__} is no rule: it must define RULE (a stepcredit.lint.Rule)")
     return Found(name, rule, function)
-
-
-def _files() -> list[str]:
-    return sorted(m.name for m in iter_modules(_folder.__path__) if not m.name.startswith("_"))

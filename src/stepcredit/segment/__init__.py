@@ -28,13 +28,11 @@ From characters to tokens:
 [0, 0, 0, 1, 1]
 """
 
+import inspect
 from collections.abc import Callable
-from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 from typing import Any
 
-from stepcredit.errors import UnknownName
+from stepcredit.plugins import OpenSet
 from stepcredit.segment._messages import Turns, content_text
 from stepcredit.segment._rollouts import cut
 from stepcredit.segment._spans import Spans, gaps, tile
@@ -50,13 +48,14 @@ __all__ = [
     "get",
     "names",
     "separator_ids",
+    "text_names",
     "tile",
     "token_offsets",
     "token_spans",
     "token_steps",
 ]
 
-_GROUP = "stepcredit.segment"
+_SET = OpenSet("segmenter", __name__, "stepcredit.segment")
 
 
 def names() -> list[str]:
@@ -65,19 +64,15 @@ def names() -> list[str]:
     >>> names()[:3]
     ['assistant_turns', 'lines', 'numbered']
     """
-    return sorted(_built_in() | {point.name for point in entry_points(group=_GROUP)})
+    return _SET.names()
 
 
 def get(name: str) -> Callable[..., Any]:
     """The segmenter of this name; a built-in wins over a plug-in. Raises UnknownName, which names the nearest."""
-    if name in _built_in():
-        segmenter: Callable[..., Any] = getattr(import_module(f"{__name__}.{name}"), name)
-        return segmenter
-    for point in entry_points(group=_GROUP, name=name):
-        plugin: Callable[..., Any] = point.load()
-        return plugin
-    raise UnknownName("segmenter", name, names())
+    segmenter: Callable[..., Any] = _SET.function(name)
+    return segmenter
 
 
-def _built_in() -> set[str]:
-    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
+def text_names() -> list[str]:
+    """The built-in segmenters that take text."""
+    return [n for n in _SET.built_in() if "text" in inspect.signature(get(n)).parameters]

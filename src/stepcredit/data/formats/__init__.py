@@ -12,17 +12,15 @@ A format module holds
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 from typing import Any, Protocol, cast, get_type_hints
 
 import msgspec
 
 from stepcredit.data.records import Rollout
 from stepcredit.errors import DataError, StepCreditError, UnknownName
+from stepcredit.plugins import OpenSet
 
-GROUP = "stepcredit.formats"
+_SET = OpenSet("format", __name__, "stepcredit.formats")
 
 
 class Format(Protocol):
@@ -35,8 +33,8 @@ class Format(Protocol):
 
 
 def names() -> list[str]:
-    """Built-in formats, then those of installed plug-ins."""
-    return _built_in() + sorted(e.name for e in entry_points(group=GROUP))
+    """Built-in formats and those of installed plug-ins, sorted."""
+    return _SET.names()
 
 
 def get(name: str) -> Format:
@@ -45,11 +43,7 @@ def get(name: str) -> Format:
     Raises:
         UnknownName
     """
-    if name in _built_in():
-        return cast(Format, import_module(f"{__name__}.{name}"))
-    for point in entry_points(group=GROUP, name=name):
-        return cast(Format, point.load())
-    raise UnknownName("format", name, names())
+    return cast(Format, _SET.load(name))
 
 
 def detect(first: Mapping[str, Any], path: str) -> str:
@@ -93,7 +87,3 @@ def converted(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         except msgspec.ValidationError as error:
             raise StepCreditError(f"option {option}={value!r} of format {name!r}: {error}") from None
     return out
-
-
-def _built_in() -> list[str]:
-    return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))

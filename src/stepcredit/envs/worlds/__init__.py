@@ -10,19 +10,16 @@ A rollout's length, the places where something is at stake and how much are para
 """
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 
 from stepcredit.envs.tabular import World
-from stepcredit.errors import UnknownName
+from stepcredit.plugins import OpenSet
 
-_GROUP = "stepcredit.worlds"
+_SET = OpenSet("world", __name__, "stepcredit.worlds")
 
 
 def names() -> list[str]:
     """Every family, built-in and of installed plug-ins, sorted."""
-    return sorted({*_files(), *(e.name for e in entry_points(group=_GROUP))})
+    return _SET.names()
 
 
 def get(name: str) -> Callable[..., World]:
@@ -31,15 +28,5 @@ def get(name: str) -> Callable[..., World]:
     Raises:
         UnknownName: no such family.
     """
-    if name in _files():
-        function: Callable[..., World] = getattr(import_module(f"{__name__}.{name}"), name)
-        return function
-    entry = next(iter(entry_points(group=_GROUP, name=name)), None)
-    if entry is None:
-        raise UnknownName("world", name, names())
-    plugin: Callable[..., World] = entry.load()
-    return plugin
-
-
-def _files() -> list[str]:
-    return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
+    function: Callable[..., World] = _SET.function(name)
+    return function

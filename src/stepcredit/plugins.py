@@ -1,0 +1,53 @@
+"""Open sets: a folder with one file a member, and entry points of other packages. No list to keep."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import Any
+
+from stepcredit.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """The members of one kind.
+
+    Args:
+        kind: what one member is called in errors.
+        folder: package whose modules are the members; a leading underscore makes a module private.
+        group: entry points that add members. A built-in wins over a plug-in of its name; plug-ins are imported only
+            when they are asked for.
+
+    >>> OpenSet("segmenter", "stepcredit.segment", "stepcredit.segment").built_in()[:2]
+    ['assistant_turns', 'lines']
+    """
+
+    kind: str
+    folder: str
+    group: str
+
+    def built_in(self) -> list[str]:
+        """Members of the folder, sorted."""
+        return sorted(m.name for m in iter_modules(import_module(self.folder).__path__) if not m.name.startswith("_"))
+
+    def names(self) -> list[str]:
+        """All members, sorted."""
+        return sorted({*self.built_in(), *(e.name for e in entry_points(group=self.group))})
+
+    def load(self, name: str) -> Any:
+        """The module of a built-in member; of a plug-in, what its entry point names.
+
+        Raises:
+            UnknownName: no such member.
+        """
+        if name in self.built_in():
+            return import_module(f"{self.folder}.{name}")
+        for entry in entry_points(group=self.group, name=name):
+            return entry.load()
+        raise UnknownName(self.kind, name, self.names())
+
+    def function(self, name: str) -> Any:
+        """The function of a built-in member that bears its name; of a plug-in, what its entry point names."""
+        member = self.load(name)
+        return getattr(member, name) if name in self.built_in() else member
