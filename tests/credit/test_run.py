@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stepcredit.credit import Result, applicable, assign, get, names, on_columns
-from stepcredit.data import Batch, Layout, Rollout, Step, Tokens, from_columns
+from stepcredit.data import Batch, Layout, Rollout, Step, Tokens, from_arrays, from_columns
 from stepcredit.errors import LayoutError, MissingColumn, StepCreditError, UnknownName
 
 A = np.array
@@ -275,3 +275,13 @@ def test_the_choice_of_reward_reaches_methods_that_ask_for_the_outcome():
     assert any("--reward chooses" in n for n in assign(batch, "dr_grpo").notes)
     with pytest.raises(MissingColumn, match="reward"):
         assign(of(group=[0], rollout=[0], outcome=[1]), "grpo", reward="sum")
+
+
+def test_flat_rows_get_their_credit_back_in_their_order():
+    given = {"group": [1, 0, 0, 1], "rollout": ["c", "a", "b", "d"], "outcome": [1, 1, 0, 0]}
+    batch = from_arrays(**given)
+    assert assign(batch, "dr_grpo").as_given().tolist() == on_columns("dr_grpo", given).tolist()
+    mixed = from_arrays(group=[0, 0, 0], rollout=["a", "b", "a"], outcome=[1, 0, 1])
+    assert assign(mixed, "dr_grpo").as_given().tolist() == [0.5, -0.5, 0.5]
+    with pytest.raises(MissingColumn, match="given_row"):
+        assign(Batch.from_records([Rollout(group=0, rollout=0, outcome=1, steps=[Step()])]), "grpo").as_given()

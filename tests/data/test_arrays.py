@@ -185,3 +185,8 @@ def test_torch_tensors_are_read_without_importing_torch_here(torch):
     np.testing.assert_array_equal(scatter(batch, torch.tensor(batch["token_logp"]), (4, 5)), expected)
     assert batch["outcome"].tolist() == [1, 0, 0, 1]
     assert batch["reward"].tolist() == [1, 2, 3, 4]
+
+
+def test_token_scores_given_as_outcome_are_refused_with_the_way_out():
+    with pytest.raises(LayoutError, match=r"got shape \(2, 3\)[\s\S]*sum\(-1\)"):
+        from_arrays(group=[0, 1], response_mask=np.ones((2, 3), int), outcome=np.ones((2, 3)))

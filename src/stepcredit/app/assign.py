@@ -1,7 +1,7 @@
 """`stepcredit assign`: one number per step."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,21 +17,24 @@ from stepcredit.app.options import (
     Format,
     Json,
     Map,
+    Normalize,
     OnError,
     Report,
     RewardOption,
     Rollouts,
     Segment,
     Set,
+    States,
     Uneven,
     pairs,
+    stated,
     tell_derived,
     writable,
 )
 from stepcredit.credit import Credit, get
 from stepcredit.credit import assign as assign_credit
 from stepcredit.credit.run import RewardFrom
-from stepcredit.data import AdvantageWriter, Writer
+from stepcredit.data import AdvantageWriter, Batch, Writer
 from stepcredit.data.presence import Presence
 from stepcredit.errors import MissingColumn, StepCreditError
 
@@ -63,6 +66,8 @@ def assign(
             help="One list of numbers per row, one per sampled token (JSONL), for a trainer.",
         ),
     ] = None,
+    states: States = None,
+    normalize: Normalize = "",
     report: Report = None,
     segment: Segment = None,
     format: Format = None,
@@ -83,7 +88,8 @@ def assign(
     writable(report)
     source = Files(rollouts, format, map, on_error, segment)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
-    run = partial(_run, source, names, options, reward=reward.value if reward else None, to=(output, advantages))
+    made = partial(stated, states=states, normalize=normalize)
+    run = partial(_run, source, names, options, made, reward=reward.value if reward else None, to=(output, advantages))
     try:
         last, totals = run(whole=whole)
     except (Uneven, MissingColumn):
@@ -113,6 +119,7 @@ def _run(
     source: Files,
     methods: list[str],
     options: dict[str, str],
+    made: Callable[[Batch], Batch],
     *,
     reward: RewardFrom | None,
     to: tuple[Path | None, Path | None],
@@ -126,7 +133,7 @@ def _run(
     with ExitStack() as files, progress("rollouts") as advance:
         writer = files.enter_context(Writer(output)) if output else None
         exporter = files.enter_context(AdvantageWriter(advantages)) if advantages else None
-        for batch in source.batches(whole=whole, present=present):
+        for batch in map(made, source.batches(whole=whole, present=present)):
             last = [assign_credit(batch, m, reward=reward, **options) for m in methods]
             for credit in last:
                 totals[credit.method].add(credit)

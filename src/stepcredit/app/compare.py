@@ -11,18 +11,21 @@ from stepcredit.app.options import (
     Format,
     Json,
     Map,
+    Normalize,
     OnError,
     Report,
     RewardOption,
     Rollouts,
     Segment,
+    States,
     load,
+    stated,
     tell_derived,
     writable,
 )
+from stepcredit.credit import Credit
 from stepcredit.credit.compare import Comparison
 from stepcredit.credit.compare import compare as compare_credit
-from stepcredit.errors import StepCreditError
 
 
 def compare(
@@ -34,13 +37,8 @@ def compare(
         ),
     ] = [],  # noqa: B006
     reward: RewardOption = None,
-    states: Annotated[
-        str | None,
-        typer.Option(
-            "--states", metavar="HOW", help="Make states first: last, history, set, column:NAME, FILE.py:FUNCTION."
-        ),
-    ] = None,
-    normalize: Annotated[str, typer.Option(metavar="NAMES", help="With --states: whitespace,case,numbers,ids.")] = "",
+    states: States = None,
+    normalize: Normalize = "",
     report: Report = None,
     segment: Segment = None,
     format: Format = None,
@@ -56,14 +54,10 @@ def compare(
 
     Example: stepcredit compare runs.jsonl --report page.html
     """
-    if normalize and not states:
-        raise StepCreditError("--normalize says how states are made", hint="with it: --states last (or history, set)")
     writable(report)
     batch = load(rollouts, format, map, on_error, segment)
+    batch = stated(batch, states, normalize)
     if states:
-        from stepcredit.evidence.state import with_states
-
-        batch = with_states(batch, states, normalize=[n.strip() for n in normalize.split(",") if n.strip()])
         notes(batch.notes[-1:])
     with progress("comparing methods"):
         chosen = list(dict.fromkeys(method)) or None
@@ -71,7 +65,7 @@ def compare(
     if report:
         from stepcredit.app.report import write_report
 
-        write_report(report, batch, result.credits, comparison=report_rows(result), source=", ".join(rollouts))
+        write_report(report, batch, telling_first(result), comparison=report_rows(result), source=", ".join(rollouts))
     tell_derived({c.method: c.notes for c in result.credits}, batch.notes)
     if json:
         print_json(result.to_dict())
@@ -97,6 +91,11 @@ def report_rows(result: Comparison) -> list[dict[str, Any]]:
         }
         for r in result.rows
     ]
+
+
+def telling_first(result: Comparison) -> list[Credit]:
+    """Credits of methods that tell the steps of a rollout apart by comparing them, then the others."""
+    return sorted(result.credits, key=lambda c: not next(r.merge for r in result.rows if r.method == c.method))
 
 
 def print_comparison(result: Comparison) -> None:
@@ -131,4 +130,4 @@ def print_comparison(result: Comparison) -> None:
             ],
         )
     for why in result.skipped.values():
-        note(f"not run: {why.partition(';')[0]}")
+        note(f"not run: {why.partition('; the batch holds')[0]}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from stepcredit.app.compare import print_comparison, report_rows
+from stepcredit.app.compare import print_comparison, report_rows, telling_first
 from stepcredit.app.console import progress, say, table
 from stepcredit.bench.truth import against_truth
 from stepcredit.credit import Credit
@@ -56,10 +56,10 @@ def demo(
     say(f"Everything is in {output}/:", "bold")
     say(f"  {output}/report.html            open it in a browser: which step of which rollout")
     say(f"  {output}/rollouts.jsonl         the rollouts, with the credit of every method")
-    say(f"  {output}/advantages.jsonl       one list per rollout, one number per token, for a trainer")
+    say(f"  {output}/advantages.jsonl       gigpo's credit for a trainer: one list per rollout, one number per token")
     say()
     say("With rollouts of your own (JSONL, chat messages, TRL or verl logs):", "bold")
-    say("  stepcredit compare runs.jsonl --map outcome=reward,group=prompt_id --states last --report page.html")
+    say("  stepcredit compare runs.jsonl --states last --report page.html")
     say("  stepcredit assign runs.jsonl --method grpo -o credited.jsonl && stepcredit lint credited.jsonl")
 
 
@@ -84,17 +84,17 @@ def write_files(output: Path, batch: Batch, result: Comparison) -> int:
         batch = credit.onto(batch)
         report = check(credit)
         found = report.to_dict()
-        findings += [{**f, "method": credit.method} for f in found["findings"]]
+        findings += [{**f, "where": f["where"] or None, "method": credit.method} for f in found["findings"]]
         unchecked = {**unchecked, **found["not_checked"]}
         count += sum(f["severity"] != "info" for f in found["findings"])
     findings += [{"rule": r, "severity": "not checked", "message": why} for r, why in unchecked.items()]
     write(batch, output / "rollouts.jsonl")
     with AdvantageWriter(output / "advantages.jsonl") as out:
-        out.write(result.credits[0].rows())
+        out.write(next(c for c in result.credits if c.method == "gigpo").rows())
     write_report(
         output / "report.html",
         batch,
-        result.credits,
+        telling_first(result),
         findings=findings,
         comparison=report_rows(result),
         title="stepcredit demo: Game of 24",

@@ -13,6 +13,7 @@ from stepcredit.app.console import note, notes
 from stepcredit.data import Batch, Reading, Rollout, formats
 from stepcredit.data.presence import Presence
 from stepcredit.errors import DataError, StepCreditError
+from stepcredit.evidence.state import NORMALIZERS, with_states
 
 
 class OnError(StrEnum):
@@ -79,6 +80,15 @@ RewardOption = Annotated[
 ]
 Report = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="Write a self-contained HTML page to this file.")
+]
+States = Annotated[
+    str | None,
+    typer.Option(
+        "--states", metavar="HOW", help="Make states first: last, history, set, column:NAME, FILE.py:FUNCTION."
+    ),
+]
+Normalize = Annotated[
+    str, typer.Option("--normalize", metavar="NAMES", help=f"With --states: {','.join(NORMALIZERS)}.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -206,6 +216,21 @@ def tell_derived(noted: Mapping[str, Iterable[str]], known: Iterable[str | None]
     for told in known:
         methods.pop(told or "", None)
     notes(line if len(of) == len(noted) else f"{line} ({', '.join(of)})" for line, of in methods.items())
+
+
+def stated(batch: Batch, states: str | None, normalize: str) -> Batch:
+    """The batch with states made as `--states` and `--normalize` say.
+
+    Raises:
+        StepCreditError: --normalize without --states.
+    """
+    if states is None:
+        if normalize:
+            raise StepCreditError(
+                "--normalize says how states are made", hint="with it: --states last (or history, set)"
+            )
+        return batch
+    return with_states(batch, states, normalize=[n.strip() for n in normalize.split(",") if n.strip()])
 
 
 def writable(path: Path | None) -> None:

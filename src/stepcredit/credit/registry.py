@@ -1,6 +1,7 @@
 """Find a credit method by name: files in `methods/`, entry points of group `stepcredit.credit`, a path to a file."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -96,6 +97,8 @@ class Method:
             if name not in known:
                 raise UnknownName(f"option of {self.name}", name, known)
             plain = value.item() if hasattr(value, "item") else value
+            if isinstance(plain, str):
+                plain = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", plain)
             try:
                 out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
             except msgspec.ValidationError as error:

@@ -74,6 +74,17 @@ class Credit:
         ends = np.cumsum(np.bincount(row, minlength=rows)).tolist()
         return [flat[a:b] for a, b in pairwise([0, *ends])]
 
+    def as_given(self) -> Floats:
+        """[n] credit per step in the order of the flat rows that `from_arrays` was given; NaN for rows not here.
+
+        Raises:
+            MissingColumn: the batch was not made from flat rows.
+        """
+        row = self.batch["given_row"]
+        out = np.full(int(row.max(initial=-1)) + 1, np.nan)
+        out[row] = self.steps
+        return out
+
     def onto(self, batch: Batch) -> Batch:
         """The batch (of the same steps) with this credit as the column `credit.<method>`."""
         return replace(batch, columns={**batch.columns, f"credit.{self.method}": self.steps})

@@ -28,7 +28,8 @@ def from_arrays(
     """A Batch from flat lists, one entry per step, or from padded tensors [B, T] (NumPy or torch).
 
     Flat, where neither `response_mask` nor `turn_ids` is given. Rows may be in any order; rows of one rollout keep
-    theirs, rollouts are in order of first appearance.
+    theirs, rollouts are in order of first appearance. The batch is sorted so: `credit.as_given()` brings numbers back
+    to the order of the rows given.
 
     Args:
         group: task of each step row, or of each rollout. Text or numbers.
@@ -72,7 +73,8 @@ def from_arrays(
                 "flat lists need `rollout`, the rollout of each step row (and no `step_index`); padded tensors need "
                 "`response_mask` or `turn_ids`"
             )
-        return from_columns({"rollout": _listed(rollout), "group": _listed(group), **given})[0]
+        batch, order = from_columns({"rollout": _listed(rollout), "group": _listed(group), **given})
+        return batch.with_columns(given_row=order)
     return _padded(group, rollout, response_mask, turn_ids, step_index, given)
 
 

@@ -239,9 +239,15 @@ def _as_column(
     if known is not None and known.kind in ("int", "bool"):
         return _whole(name, given, np.int64 if known.kind == "int" else np.int8), None
     try:
-        return np.asarray(given, dtype=np.float64), None
+        numbers = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         raise LayoutError(f"column {name!r} must hold numbers (None = missing)") from None
+    if numbers.ndim > 1 and known is not None and known.axis == "R":
+        raise LayoutError(
+            f"column {name!r} holds one number per rollout; got shape {numbers.shape}",
+            hint="token scores of a trainer: outcome=scores.sum(-1), or token_reward=scores",
+        )
+    return numbers, None
 
 
 def _whole(name: str, given: Any, dtype: type[np.signedinteger[Any]]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ class Column:
     wide: bool = False
 
 
-_STATE = "your data, or `stepcredit state` (state ids from observations)"
+_STATE = "your data, or from observations: --states last, or `stepcredit state FILE --from last -o OUT.jsonl`"
 _MODEL = "a log of the sampling or training run"
 
 TABLE: tuple[Column, ...] = (
@@ -46,6 +46,7 @@ TABLE: tuple[Column, ...] = (
     Column("observation", "S", "id", "what the environment answered to the step"),
     Column("agent", "S", "id", "who took the step"),
     Column("match", "S", "bool", "did the step equal the reference's"),
+    Column("given_row", "S", "int", "where the step row stood in the flat arrays it came from", "`from_arrays`"),
     Column(
         "parent", "S", "int", "row of the node before this one; -1 at the root", "shared nodes: `prefix` in records"
     ),

@@ -28,8 +28,11 @@ def batch_as_one_group(
         return NotChecked("needs credit that is one number per rollout")
     live = tokens > 0
     away = np.flatnonzero(group_centered == -1)
-    if away.size < 2 or np.unique(group_size[group_size > 0]).size < 2:
+    if away.size < 2:
         return []
+    uneven = np.unique(group_size[group_size > 0]).size > 1
+    if rollout_outcome is None and not uneven:
+        return NotChecked("needs outcome, where groups are of one size")
     if rollout_outcome is not None and not _one_line(credit, rollout_outcome):
         return []
     x = credit[live]
@@ -38,8 +41,9 @@ def batch_as_one_group(
     if abs(x.mean()) > 1e-4 * largest:
         return []
     message = f"credit averages 0 over all {x.size} rollouts, but not in {away.size} of "
-    message += f"{int(np.sum(group_centered != 0))} tasks, and group sizes differ "
-    message += f"({group_size[group_size > 0].min()} to {group_size.max()})"
+    message += f"{int(np.sum(group_centered != 0))} tasks"
+    message += f", and group sizes differ ({group_size[group_size > 0].min()} to {group_size.max()})" if uneven else ""
+    message += "" if rollout_outcome is None else "; it is one line in the outcome, whatever the task"
     meant = method is not None and "other_prompts" in method.waives
     return [Finding(message, away.size, {"group": away}, "info" if meant else None)]
 
