@@ -107,9 +107,9 @@ def stepcredit_graph(
 
     l = (s, a, t) is what was done and where it led, n_l its visits, S_l their outcomes. The mean m and strength k of
     values before anything is seen are fitted to the batch per depth (beta-binomial; ends apart); m is shifted by how
-    the prompt does and by how often the step is chosen. `alias` says how many rollouts the value of t is worth to one of the ways
-    that lead there: large where states say all that matters, near 0 where equal states hide different histories.
-    It is fitted to the batch too.
+    the prompt does and by how often the step is chosen. `alias` says how many rollouts the value of t is worth to one
+    of the ways that lead there: large where states say all that matters, near 0 where equal states hide different
+    histories. It is fitted to the batch too.
 
     Args:
         outcome: [R] verdict on each rollout; NaN = unknown, left out of everything and not judged.
