@@ -107,9 +107,9 @@ def stepcredit_graph(
 
     l = (s, a, t) is what was done and where it led, n_l its visits, S_l their outcomes. The mean m and strength k of
     values before anything is seen are fitted to the batch per depth (beta-binomial; ends apart); m is shifted by how
-    the prompt does and by how often the step is chosen. `alias` says how many rollouts the value of t is worth to one
-    of the ways that lead there: large where states say all that matters, near 0 where equal states hide different
-    histories. It is fitted to the batch too.
+    the prompt does and, where success is rare, by how often the step is chosen. `alias` says how many visits the value
+    of t is worth to one of the ways that lead there: large where states say all that matters, near 0 where equal
+    states hide different histories. It is fitted to the batch too.
 
     Args:
         outcome: [R] verdict on each rollout; NaN = unknown, left out of everything and not judged.
@@ -124,8 +124,8 @@ def stepcredit_graph(
         dead: chance that a rollout counts as a success although success was not possible.
 
     Returns:
-        [S] credit in units of the outcome (a chance for "quality") and its standard error, calibrated so that 1.645
-        of them hold about 90% of true advantages in simulated worlds; narrow where states alias.
+        [S] credit in units of the outcome (a chance for "quality") and its standard error. In simulated worlds 1.645 of
+        them hold about 90% of all true advantages, and fewer (about 80%) of those that are not 0.
 
     >>> import numpy as np
     >>> two = Layout(group=np.array([0, 0]), rollout=np.array([0, 1]))
