@@ -66,6 +66,21 @@ def test_assign_takes_options_and_counts_a_method_named_twice_once(run, good):
     assert [r["rollouts"] for r in plain] == [8]
     assert plain[0]["highest"] == pytest.approx(0.5 / (np.std([0, 1, 0, 1], ddof=1) + 1e-4))
     assert other[0]["highest"] == 0.5
+    assert run("assign", good, "-M", "grpo", "--set", "eps=.5", "--json").json() != plain
+
+
+def test_assign_makes_states_on_the_way(run, good, tmp_path):
+    out = tmp_path / "out.jsonl"
+    made = run("assign", good, "-M", "gigpo", "--states", "last", "-o", out)
+    assert made.status == 0 and "state: last observation (exact)" in made.err
+    assert read(out).records[0].steps[0].state == "start"
+    assert "--states" in run("assign", good, "-M", "gigpo", "--normalize", "case").err
+
+
+def test_a_demo_without_a_mixed_task_has_no_truth_to_tell_and_says_so(run, tmp_path):
+    ran = run("demo", "-o", tmp_path / "d", "--tasks", "2", "--rollouts", "2", "--skill", "0")
+    assert ran.status == 0 and "nan" not in ran.out
+    assert any(line.split("\t")[:2] == ["grpo", "–"] for line in ran.out.splitlines())
 
 
 def test_assign_for_a_trainer_one_number_per_token(run, tmp_path):

@@ -414,3 +414,13 @@ def test_every_finding_is_placed_and_explained(name):
     assert any(c.isdigit() for c in finding.message)
     assert finding.count >= 1
     assert all(len(v) == len(next(iter(finding.where.values()))) for v in finding.where.values())
+
+
+def test_groups_of_one_size_normalized_over_the_batch_are_found_where_outcomes_are_known():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(16), 8)
+    outcome = (rng.random(128) < rng.random(16)[group]).astype(float)
+    over_batch, over_group = center(outcome), center(outcome, group)
+    assert "batch_as_one_group" in grave(lint.check(over_batch, group=group, outcome=outcome))
+    assert "batch_as_one_group" not in grave(lint.check(over_group, group=group, outcome=outcome))
+    assert "needs outcome" in lint.check(over_batch, group=group).not_checked["batch_as_one_group"]

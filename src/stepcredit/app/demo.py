@@ -68,8 +68,11 @@ def truth_rows(batch: Batch, credits: tuple[Credit, ...]) -> list[dict[str, Any]
     return [
         {
             "credit": r.name,
-            "same": f"{r.same:.2f} [{r.low:.2f}, {r.high:.2f}]",
-            **{n: f"{v:.2f}" for n, v in zip(("pooled", "per depth", "rho", "r"), r[4:], strict=True)},
+            "same": None if np.isnan(r.same) else f"{r.same:.2f} [{r.low:.2f}, {r.high:.2f}]",
+            **{
+                n: None if np.isnan(v) else f"{v:.2f}"
+                for n, v in zip(("pooled", "per depth", "rho", "r"), r[4:], strict=True)
+            },
         }
         for r in against_truth(batch, {c.method: c.steps for c in credits})
     ]

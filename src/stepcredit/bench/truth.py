@@ -32,7 +32,8 @@ def against_truth(batch: Batch, credits: Mapping[str, Floats], *, level: float =
         batch: with `outcome`, `state`, and the truth: `truth.decision`, `truth.good`, `truth.advantage` [S].
         credits: name -> [S].
         level: of the bootstrap interval over tasks; for random numbers the interval is that of the mean of several
-            draws. Tasks whose rollouts all succeed or all fail are left out: group methods say nothing there.
+            draws. Tasks whose rollouts all succeed or all fail are left out: group methods say nothing there. Where
+            no task is mixed every number is NaN.
     """
     lay = batch.layout
     wins = np.bincount(lay.group, weights=batch["outcome"], minlength=lay.G)
@@ -44,7 +45,7 @@ def against_truth(batch: Batch, credits: Mapping[str, Floats], *, level: float =
     def row(name: str, credit: Floats, interval: bool = True) -> Row:
         c = credit[decisions]
         same: Callable[[Floats], float] = lambda weight: metrics.same(c, good, state, task, weight=weight).value  # noqa: E731
-        bounds = metrics.bootstrap(same, task, draws=200, level=level, seed=seed) if interval else None
+        bounds = metrics.bootstrap(same, task, draws=200, level=level, seed=seed) if interval and c.size else None
         return Row(
             name,
             same(np.ones(c.size)),
