@@ -1,18 +1,211 @@
-"""`stepcredit bench`: measurements."""
+"""`stepcredit bench`: how right methods are, against exact truth and against people, and how fast."""
 
-from typing import Annotated
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from stepcredit.app.console import note, print_json, say, table
 from stepcredit.app.options import Json
 
-app = typer.Typer(help="Measure.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="How right is credit, and how fast? Every figure beside baselines that know nothing, with 90% intervals.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Methods = Annotated[
+    list[str],
+    typer.Option(
+        "--method",
+        "-M",
+        metavar="NAME",
+        help="Only these: a method, METHOD@PRESET, a Python file with a method of yours; else all that can run.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="The data folder.", metavar="DIR", envvar="STEPCREDIT_DATA", show_envvar=True),
+]
+Seed = Annotated[int, typer.Option(help="Other seeds, other draws.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Fewer draws and worlds: minutes, wider intervals.")]
+StoreFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", metavar="FILE", help="Keep what is measured in this file; started again, it goes on from there."
+    ),
+]
+Jobs = Annotated[int, typer.Option(help="Processes.", min=1)]
+Plots = Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw plots (SVG) into this folder.")]
+Rollouts = Annotated[
+    list[int], typer.Option("--rollouts", "-n", metavar="N", help="Rollouts per prompt; may be given several times.")
+]
 
 
-@app.callback()
-def _bench() -> None:
-    """Measure on this machine."""
+@app.command("game24")
+def game24(
+    data: Data = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Rollouts of a simulated policy; with --data one fitted to the data.")
+    ] = False,
+    rollouts: Rollouts = [],  # noqa: B006
+    draws: Annotated[int | None, typer.Option(help="Samplings of N rollouts per puzzle.", min=1)] = None,
+    puzzles: Annotated[int | None, typer.Option(help="Puzzles of the simulated policy.", min=2)] = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """GPT-4's own steps of Game of 24, or those of a policy fitted to them, against an exact solver.
+
+    same: how often the better of two steps of one puzzle taken in the same state has more credit; 0.5 is chance.
+    pooled: the same over all steps; read it beside the constant per depth. strat: within a depth. rho: rank
+    correlation with the advantage. mixed: over puzzles with successes and failures among the N rollouts; all: every
+    puzzle.
+
+    Example: stepcredit bench game24 --data DIR --json
+    """
+    given = {"data": data, "n": tuple(rollouts), "draws": draws, "puzzles": puzzles, "methods": tuple(method)}
+    _bench("game24", {**given, "simulated": simulated or data is None}, seed, quick, store, jobs, plots, json)
+
+
+@app.command("mdp")
+def mdp(
+    rollouts: Rollouts = [],  # noqa: B006
+    worlds: Annotated[int | None, typer.Option(help="Worlds of each family.", min=2)] = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """Enumerable worlds, where the advantage of every step is known exactly: bias, variance, error, correlation, sign,
+    direction of the policy gradient, coverage of intervals; against rollouts per prompt and model calls spent.
+
+    Example: stepcredit bench mdp --quick -M grpo -M salt -M my_method.py
+    """
+    given = {"n": tuple(rollouts), "worlds": worlds, "methods": tuple(method)}
+    _bench("mdp", given, seed, quick, store, jobs, plots, json)
+
+
+@app.command("drift")
+def drift(
+    worlds: Annotated[int | None, typer.Option(help="Worlds of each setting.", min=2)] = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """What happens to each method as states stop repeating, groups shrink, rewards get noisy, horizons grow.
+
+    Example: stepcredit bench drift --quick --plots plots
+    """
+    _bench("drift", {"worlds": worlds, "methods": tuple(method)}, seed, quick, store, jobs, plots, json)
+
+
+@app.command("people")
+def people(
+    data: Data = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """Credit against people's labels of steps (AgentProcessBench): beside the outcome broadcast to every step, a
+    constant per depth and random numbers; the first wrong step; best of 5 by evidence that never saw the outcome.
+
+    Example: stepcredit bench people --data DIR
+    """
+    _bench("people", {"data": data, "methods": tuple(method)}, seed, False, store, jobs, plots, json)
+
+
+@app.command("judges")
+def judges(
+    data: Data = None,
+    seed: Seed = 0,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """Recorded LLM judges against people on the same steps, beside what a constant and random labels score.
+
+    Example: stepcredit bench judges --data DIR
+    """
+    _bench("judges", {"data": data}, seed, False, store, jobs, plots, json)
+
+
+@app.command("leaderboard")
+def leaderboard(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page; its plots go into a folder of its name.")
+    ] = Path("leaderboard.md"),
+    data: Data = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: Annotated[
+        Path | None, typer.Option("--store", metavar="DIR", help="Keep what is measured here, and go on from it.")
+    ] = None,
+    jobs: Jobs = 1,
+    measured: Annotated[
+        Path | None, typer.Option(help="Write the figures that `stepcredit advise` compares with to this file.")
+    ] = None,
+) -> None:
+    """Run every suite and write one Markdown page with tables and plots; without --data what needs none.
+
+    Example: stepcredit bench leaderboard --data DIR --quick --jobs 2 -o leaderboard.md
+    """
+    from stepcredit.app.leaderboard import write_leaderboard, write_measured
+
+    given = {"seed": seed, "methods": tuple(method)}
+    found = write_leaderboard(output, data, quick=quick, store=store, jobs=jobs, given=given)
+    note(f"written: {output}", "")
+    if measured is not None:
+        write_measured(measured, found, data)
+        note(f"written: {measured}", "")
+
+
+def _bench(
+    name: str,
+    given: dict[str, Any],
+    seed: int,
+    quick: bool,
+    store: Path | None,
+    jobs: int,
+    plots: Path | None,
+    json: bool,
+) -> None:
+    """Measure a suite, print its tables or its JSON, draw its plots."""
+    from stepcredit.app.leaderboard import run_suite
+
+    head, done = run_suite(name, {**given, "seed": seed}, quick=quick, store=store, jobs=jobs, label="cells measured")
+    result = done.result
+    if json:
+        told = {**head, "date": datetime.date.today().isoformat(), "seconds": done.seconds}
+        print_json({**told, "rows": result.rows, **result.more})
+    else:
+        for one in result.tables:
+            table(one.columns, one.rows, title=one.title)
+            if one.note:
+                say(one.note)
+            say()
+    if plots is not None:
+        from stepcredit.bench.plot import draw
+
+        for path in draw(result.plots, plots):
+            note(f"plot: {path}", "")
 
 
 @app.command("speed")

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from stepcredit.app import assign, bench, compare, convert, demo, lint, methods, state
+from stepcredit.app import advise, assign, bench, compare, convert, demo, lint, methods, state
 from stepcredit.app.console import fail, note
 from stepcredit.errors import MissingExtra, StepCreditError
 
@@ -36,12 +36,13 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 app.command("demo", short_help="Make rollouts with known truth, credit them, score the methods.")(demo.demo)
 app.command("compare", short_help="Every applicable method on your rollouts, side by side.")(compare.compare)
+app.command("advise", short_help="Which methods fit your rollouts, and why.")(advise.advise)
 app.command("assign", short_help="Write credit for every step or token.")(assign.assign)
 app.command("lint", short_help="Check credit or advantages for known bugs.")(lint.lint)
 app.command("state", short_help="Make states from observations; how much they merge.")(state.state)
 app.command("methods", short_help="What methods there are, what each needs.")(methods.methods)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
-app.add_typer(bench.app, name="bench", short_help="Measure speed and memory on this machine.")
+app.add_typer(bench.app, name="bench", short_help="How right is credit, and how fast?")
 
 
 def main() -> None:

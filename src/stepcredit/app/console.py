@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -105,14 +105,15 @@ def line(text: str) -> str:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Any]:
-    """A sign of life on stderr, only where a person looks; yields `advance(n)`."""
+def progress(label: str, total: int | None = None) -> Iterator[Any]:
+    """A sign of life on stderr, only where a person looks, with a total a bar; yields `advance(n)`."""
     if not err.is_terminal:
         yield lambda n=1: None
         return
     counted = TextColumn("{task.completed:,.0f} {task.description}")
-    with Progress(SpinnerColumn(), counted, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task(label, total=None)
+    share = [] if total is None else [BarColumn(), TimeRemainingColumn()]
+    with Progress(SpinnerColumn(), counted, *share, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(label if total is None else f"of {total} {label}", total=total)
         yield lambda n=1: bar.advance(task, n)
 
 

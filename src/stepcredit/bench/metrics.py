@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stepcredit.data.layout import Bools, Floats, Ints
+from stepcredit.bench.counting import identify, size_of, sums, wins
+from stepcredit.data.layout import Bools, Floats
 from stepcredit.errors import LayoutError, StepCreditError
 from stepcredit.ops import cells, correlation, ranks
 
@@ -76,7 +77,7 @@ def strat(credit: ArrayLike, good: ArrayLike, depth: ArrayLike, *, weight: Array
         weight: [S] how often each row counts.
     """
     rows = _rows(credit, weight, good=good, depth=depth)
-    won, pairs = _wins(rows.credit, _bool(rows.columns["good"]), _dense(rows.columns["depth"]), rows.weight)
+    won, pairs = wins(rows.credit, _bool(rows.columns["good"]), identify(rows.columns["depth"]), rows.weight)
     return Score(_ratio(won.sum(), pairs.sum()), float(pairs.sum()), rows.unjudged)
 
 
@@ -100,16 +101,16 @@ def same(
         LayoutError: `weight` differs inside a prompt.
     """
     rows = _rows(credit, weight, good=good, state=state, prompt=prompt)
-    of = _dense(rows.columns["prompt"])
-    times = np.zeros(_size(of))
+    of = identify(rows.columns["prompt"])
+    times = np.zeros(size_of(of))
     times[of] = rows.weight
     if np.any(times[of] != rows.weight):
         raise LayoutError("same: weight differs inside a prompt", hint="a prompt is drawn as a whole")
-    cell = cells(of, _dense(rows.columns["state"]))
-    cell_prompt = np.zeros(_size(cell), np.int64)
+    cell = cells(of, identify(rows.columns["state"]))
+    cell_prompt = np.zeros(size_of(cell), np.int64)
     cell_prompt[cell] = of
-    won, pairs = _wins(rows.credit, _bool(rows.columns["good"]), cell, np.ones(cell.size))
-    won, pairs = (_sums(cell_prompt, x, times.size) for x in (won, pairs))
+    won, pairs = wins(rows.credit, _bool(rows.columns["good"]), cell, np.ones(cell.size))
+    won, pairs = (sums(cell_prompt, x, times.size) for x in (won, pairs))
     has = pairs > 0
     value = _ratio((times[has] * won[has] / pairs[has]).sum(), times[has].sum())
     return Score(value, float((times * pairs).sum()), rows.unjudged)
@@ -161,7 +162,7 @@ def per_depth(good: ArrayLike, depth: ArrayLike) -> Floats:
     >>> per_depth([True, False, True], [0, 0, 1])
     array([0.5, 0.5, 1. ])
     """
-    at = _dense(np.asarray(depth))
+    at = identify(np.asarray(depth))
     mean: Floats = np.bincount(at, _bool(np.asarray(good))) / np.bincount(at)
     return mean[at]
 
@@ -188,8 +189,8 @@ def bootstrap(
     """
     if draws < 1 or not 0 < level < 1:
         raise StepCreditError(f"bootstrap: got draws={draws}, level={level}, expected draws >= 1 and 0 < level < 1")
-    of = _dense(np.asarray(prompt))
-    size = _size(of)
+    of = identify(np.asarray(prompt))
+    size = size_of(of)
     if size == 0:
         raise StepCreditError("bootstrap: no rows, so no prompts to draw")
     rng = np.random.default_rng(seed)
@@ -236,33 +237,5 @@ def _bool(good: Ids) -> Bools:
     return good
 
 
-def _dense(ids: Ids) -> Ints:
-    return np.unique(ids, return_inverse=True)[1].astype(np.int64, copy=False)
-
-
-def _size(ids: Ints) -> int:
-    return int(ids.max()) + 1 if ids.size else 0
-
-
 def _ratio(won: float, of: float) -> float:
     return float(won / of) if of > 0 else float("nan")
-
-
-def _wins(credit: Floats, good: Bools, cell: Ints, weight: Floats) -> tuple[Floats, Floats]:
-    """[C] pairs (good, bad) won in each cell, ties half, and [C] all pairs."""
-    size = _size(cell)
-    order = np.lexsort((credit, cell))
-    c, x, g, w = cell[order], credit[order], good[order], weight[order]
-    new = np.ones(c.size, bool)
-    new[1:] = (c[1:] != c[:-1]) | (x[1:] != x[:-1])
-    tie = np.cumsum(new) - 1
-    tie_cell = c[new]
-    good_in, bad_in = _sums(tie, w * g, tie_cell.size), _sums(tie, w * ~g, tie_cell.size)
-    bad = _sums(tie_cell, bad_in, size)
-    below = np.cumsum(bad_in) - bad_in - (np.cumsum(bad) - bad)[tie_cell]
-    won = _sums(tie_cell, good_in * (below + bad_in / 2), size)
-    return won, bad * _sums(tie_cell, good_in, size)
-
-
-def _sums(at: Ints, x: Floats, size: int) -> Floats:
-    return np.bincount(at, x, minlength=size).astype(np.float64, copy=False)

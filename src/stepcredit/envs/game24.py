@@ -73,6 +73,8 @@ class Policy:
                   + size * log2(1 + |result|) + negative * [result < 0] + fraction * [result not whole]
                   + quirk * e(seed, s, a),   e from the standard logistic distribution, fixed per (seed, s, a)
 
+    where `finish`, if given, takes the place of skill with two numbers left.
+
     pi(slip of a|s) = slip * softmax(l(s, .))_a writes a wrong result (24 where two numbers are left, else one too many)
     and goes on with it; pi(stop|s) = stop gives up. With one number left the answer is forced. The model does not
     see its slips: after one it acts as if the numbers left were right, but no answer can be correct.
@@ -96,9 +98,10 @@ class Policy:
     quirk: float = 2.0
     slip: float = 0.08
     stop: float = 0.02
+    finish: float | None = None
 
     def __post_init__(self) -> None:
-        wrong = [f.name for f in fields(self) if not math.isfinite(getattr(self, f.name))]
+        wrong = [f.name for f in fields(self) if not math.isfinite(getattr(self, f.name) or 0.0)]
         if wrong or min(self.slip, self.stop) < 0 or self.slip + self.stop > 1:
             raise StepCreditError(
                 f"not a policy: {self}", hint="options are finite, slip and stop are chances that sum to at most 1"
@@ -354,9 +357,10 @@ def _slip(action: Action, left: Numbers) -> Action:
 
 def _choice(policy: Policy, left: Numbers, legal: Sequence[Action]) -> NDArray[np.float64]:
     operators = {"+": policy.plus, "-": policy.minus, "*": policy.times, "/": policy.divide}
+    skill = policy.skill if policy.finish is None or len(left) > 2 else policy.finish
     logits = np.array(
         [
-            policy.skill * solvable(a.after)
+            skill * solvable(a.after)
             + operators[a.op]
             + policy.size * math.log2(1 + abs(a.result))
             + policy.negative * (a.result < 0)

@@ -1,8 +1,10 @@
 """Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
 
+from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.correlation import correlation, ranks
+from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -26,20 +28,24 @@ from stepcredit.ops.tokens import (
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
+    "Graph",
     "Merge",
     "NodeValues",
+    "Walk",
     "at_last",
     "back",
     "backup",
     "cell_mean",
     "cells",
     "center",
+    "chance_above",
     "correlation",
     "difference",
     "edge_advantage",
     "future_min",
     "gae",
     "increment",
+    "log_beta",
     "max_abs",
     "merge_rate",
     "merge_tokens",
@@ -51,6 +57,7 @@ __all__ = [
     "sibling_cells",
     "softmin_weight",
     "state_cells",
+    "state_graph",
     "step_mean",
     "to_tokens",
     "token_batch",

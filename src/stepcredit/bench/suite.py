@@ -1,0 +1,134 @@
+"""What the suites share: cells that are measured once and kept, and a result that prints, plots and parses."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stepcredit.errors import StepCreditError
+
+QUICK = "fewer draws, worlds and prompts: minutes instead of an hour"
+
+
+class Cell(NamedTuple):
+    """A part of a suite that is measured as a whole.
+
+    key: names it among the suite's cells. make: no arguments, returns what JSON can hold; a partial of a module's
+    function, so that another process can call it.
+    """
+
+    key: str
+    make: Callable[[], Any]
+
+
+class Table(NamedTuple):
+    """Rows under headings, for people; numbers are numbers or text that is ready to be read."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+
+
+class Line(NamedTuple):
+    """A line of a plot, with its band (None: no band)."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+class Plot(NamedTuple):
+    """A plot; `name` is the stem of its file."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    log_x: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a suite found: `rows` and `more` for machines, tables and plots for people."""
+
+    rows: list[dict[str, Any]]
+    tables: list[Table]
+    plots: list[Plot] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """Values of the cells measured so far. With a path each is a line of that file at once, and a run of the same
+    suite and settings goes on where the last one stopped.
+
+    Raises:
+        StepCreditError: the file holds another suite, other settings or another version's figures.
+    """
+
+    def __init__(self, path: Path | None, head: Mapping[str, Any]) -> None:
+        self._path = path
+        self.values: dict[str, Any] = {}
+        if path is None:
+            return
+        first = json.loads(json.dumps(head))
+        lines = path.read_text("utf-8").split("\n") if path.exists() else []
+        whole = [line for line in lines[:-1] if line]
+        try:
+            found = [json.loads(line) for line in whole]
+        except json.JSONDecodeError as error:
+            raise StepCreditError(f"{path}: not a file of finished cells: {error}") from None
+        if found and found[0] != first:
+            raise StepCreditError(
+                f"{path}: holds figures of {_told(found[0])}, expected {_told(first)}",
+                hint="give another --store, or delete the file to measure anew",
+            )
+        self.values = {one["key"]: one["value"] for one in found[1:]}
+        kept = "".join(line + "\n" for line in whole) or json.dumps(first) + "\n"
+        path.write_text(kept, "utf-8")
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a cell's value."""
+        text = json.dumps({"key": key, "value": value})
+        self.values[key] = json.loads(text)["value"]
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text + "\n")
+
+
+def measure(
+    cells: Sequence[Cell], store: Store, *, jobs: int = 1, advance: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """The values of all cells by key; those in the store are not measured again.
+
+    Args:
+        jobs: processes to spread the cells over; 1 measures in this one.
+        advance: called after each cell.
+    """
+    todo = [cell for cell in cells if cell.key not in store.values]
+    for _ in range(len(cells) - len(todo)):
+        advance()
+    if jobs == 1 or len(todo) < 2:
+        for cell in todo:
+            store.put(cell.key, cell.make())
+            advance()
+    else:
+        with ProcessPoolExecutor(jobs) as pool:
+            waiting = {pool.submit(cell.make): cell.key for cell in todo}
+            try:
+                for done in as_completed(waiting):
+                    store.put(waiting[done], done.result())
+                    advance()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return {cell.key: store.values[cell.key] for cell in cells}
+
+
+def _told(head: Any) -> str:
+    return json.dumps(head)[:300]
