@@ -31,6 +31,9 @@ class Node:
     level: int
     n: int = 0
     won: float = 0.0
+    ahead: int = 0
+    starts: int = 0
+    starts_won: float = 0.0
     ends: int = 0
     ends_won: float = 0.0
 
@@ -82,6 +85,10 @@ def plain_graph(rollouts):
             node.level = min(node.level, i)
             node.n += 1
             node.won += r.outcome
+            node.ahead += len(own) - 1 - i
+            if i == 0:
+                node.starts += 1
+                node.starts_won += r.outcome
             if i == len(own) - 1:
                 node.ends += 1
                 node.ends_won += r.outcome
@@ -145,8 +152,12 @@ def fit_kinds(graph, strength):
         nodes = [x for x in graph.nodes.values() if kind(x) == one]
         mean = min(max(sum(x.won for x in nodes) / sum(x.n for x in nodes), 0.003), 0.97)
 
-        def score(s, nodes=nodes, mean=mean):
-            return sum(evidence(x.n, x.won, s * mean, s * (1 - mean)) for x in nodes) - 0.25 * math.log2(s)
+        gone, ahead = sum(x.n * x.level for x in nodes), sum(x.ahead for x in nodes)
+        even = min(max(ahead / gone, STRENGTHS[0]), STRENGTHS[-1]) if gone else STRENGTHS[-1]
+
+        def score(s, nodes=nodes, mean=mean, even=even):
+            told = sum(evidence(x.n, x.won, s * mean, s * (1 - mean)) for x in nodes)
+            return told - 0.1 * math.log2(s / even) ** 2
 
         out[one] = (mean, likeliest(STRENGTHS, score) if strength is None else strength)
     return out
@@ -169,15 +180,15 @@ def forward(graph, link):
 def priors(graph, strength):
     """{node: m}, {node: k}."""
     kinds = fit_kinds(graph, strength)
-    roots = [x for x in graph.nodes.values() if x.level == 0]
-    k0 = kinds[0][1]
-    overall = sum(x.won for x in roots) / sum(x.n for x in roots)
+    k0, nodes = kinds[0][1], graph.nodes.values()
+    overall = sum(x.starts_won for x in nodes) / sum(x.starts for x in nodes)
     m, k, rare = {}, {}, defaultdict(list)
-    share = {}  # visits, for every one of a root of the prompt
+    share = {}  # of the prompt's rollouts
     for name, x in graph.nodes.items():
-        own = [r for r in roots if r.prompt == x.prompt]
-        does = (sum(r.won for r in own) + k0 * overall) / (sum(r.n for r in own) + k0)
-        share[name] = x.n / sum(r.n for r in own)
+        own = [r for r in nodes if r.prompt == x.prompt]
+        rollouts = sum(r.starts for r in own)
+        does = (sum(r.starts_won for r in own) + k0 * overall) / (rollouts + k0)
+        share[name] = min(x.n / rollouts, 1)
         mean, s = kinds[kind(x)]
         m[name] = expit(logit(mean) + logit(does) - logit(overall))
         k[name] = min(max(s * math.sqrt(mean / m[name]), 1 / 16), 64.0) if strength is None else strength
@@ -219,7 +230,7 @@ def fit_unseen(graph):
     went, _, actions = out_of(graph)
     at = defaultdict(list)
     for name, x in graph.nodes.items():
-        at[min(x.level, TENTH)].append((went[name], len(actions[name])))
+        at[min(x.level, TENTH)] += [(went[name], len(actions[name]))] if went[name] else []
 
     def score(h, seen):
         restaurant = sum(d * math.log(h) + math.lgamma(h) - math.lgamma(h + n) for n, d in seen)
@@ -282,19 +293,19 @@ def advantages(graph, m, k, alias):
         q = sum(graph.links[x].n * link_value[x][0] for x in members) / total
         var = sum(graph.links[x].n ** 2 * link_value[x][1] for x in members) / total**2
         v, v_var = node_value[u]
-        part = total / max(went[u] + h[u], 1)
+        part = total / (went[u] + graph.nodes[u].ends + h[u])
         out[action] = q - v, (1 - part) ** 2 * var + max(v_var - part**2 * var, 0.0)
     return out
 
 
 def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, floor=0.001):
     """Per rollout of one training batch: a list of (credit, sd), one per step; None for what is not judged."""
-    known = [r for r in rollouts if not math.isnan(r.outcome)]
-    if not any(len(r.states) > 1 for r in known):
+    known = [r for r in rollouts if not math.isnan(r.outcome) and len(r.states) > 1]
+    if not known:
         return [[None] * (len(r.states) - 1) for r in rollouts]
     low, high = min(r.outcome for r in known), max(r.outcome for r in known)
     span = high - low if high > low else 1.0
-    walked = [r._replace(outcome=(r.outcome - low) / span) for r in known if len(r.states) > 1]
+    walked = [r._replace(outcome=(r.outcome - low) / span if high > low else float(low > 0)) for r in known]
     outcomes = defaultdict(set)
     for r in walked:
         outcomes[r.prompt].add(r.outcome)

@@ -41,8 +41,8 @@ def chance_above(floor: float, a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 def _fraction(a: Floats, b: Floats, x: Floats) -> Floats:
-    """[n] the continued fraction of I_x(a, b), from its last term up: 6 terms do where x is near 0 as seen from the mean,
-    30 unless both a and b are large."""
+    """[n] the continued fraction of I_x(a, b), from its last term up: 6 terms do far from the mean, 30 unless both a
+    and b are large."""
     most = np.minimum(a, b)
     slow, large = np.flatnonzero((x * (b + 10) > 1) | (most > 25)), np.flatnonzero(most > 25)
     out = np.ones(x.size)

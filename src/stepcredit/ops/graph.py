@@ -27,9 +27,9 @@ class Graph(NamedTuple):
     """Nodes are states of a prompt [N], numbered by level; links [L] are (node, action, node after), by node.
 
     u, t, link: [P] node before, node after, and link of each step.
-    level: [N] the first turn the node is met. root: [N] a rollout starts there. group: [N] its prompt.
-    n, won: [N] visits, and the sum of the outcomes of the rollouts that made them; ends, ends_won: [N] of those visits
-    that were the last of their rollout.
+    level: [N] the first turn the node is met. group: [N] its prompt.
+    n, won: [N] visits, and the sum of the outcomes of the rollouts that made them; starts, starts_won, ends, ends_won:
+    [N] of those visits that were the first, or the last, of their rollout. ahead: [N] steps that followed all visits.
     link_u, link_t, link_n, link_won: [L] alike. link_action: [L] links of one action of one node; ids from 0.
     """
 
@@ -37,10 +37,12 @@ class Graph(NamedTuple):
     t: Ints
     link: Ints
     level: Ints
-    root: Bools
     group: Ints
     n: Floats
     won: Floats
+    ahead: Floats
+    starts: Floats
+    starts_won: Floats
     ends: Floats
     ends_won: Floats
     link_u: Ints
@@ -59,18 +61,18 @@ def state_graph(walk: Walk) -> Graph:
 
     Equal states of a prompt are one node, but a state met once is known by what led to it (the node before and the
     action), so that rollouts which did the same stay together where states never repeat. Actions that always led from
-    a node to the same node are one action, last steps apart: the end they lead to need not tell how it came out. The
-    state after a step is the state of the next one; `next_state` counts
-    after the last.
+    a node to the same node are one action, unless one ended a rollout: the end it leads to need not tell how it came
+    out. The state after a step is the state of the next one; `next_state` counts after the last.
     """
     first, last = walk.turn == 0, walk.left == 0
     at = np.arange(first.size) + np.cumsum(first) - 1  # a rollout of n steps has n + 1 places
     place = np.zeros(at[-1] + 2, np.int64)
-    group, turn, outcome = np.zeros_like(place), np.zeros_like(place), np.zeros(place.size)
+    group, turn, left, outcome = (np.zeros(place.size, kind) for kind in (np.int64, np.int64, np.int64, float))
     for where, state, more in ((at, walk.state, 0), (at[last] + 1, walk.next_state[last], 1)):
         rows = last if more else slice(None)
         place[where], group[where] = state, walk.group[rows]
-        turn[where], outcome[where] = walk.turn[rows] + more, walk.outcome[rows]
+        turn[where], left[where] = walk.turn[rows] + more, walk.left[rows] + 1 - more
+        outcome[where] = walk.outcome[rows]
     node = cells(group, place)
     if walk.action is not None:
         node = _renamed(node, walk.action, at)
@@ -84,17 +86,19 @@ def state_graph(walk: Walk) -> Graph:
     node_group = np.zeros(size, np.int64)
     node_group[node] = group
     u, t = node[at], node[at + 1]
-    ended = t[last]
+    began, ended = u[first], t[last]
     link, one, link_action = _links(u, t, walk.action, last, size)
     return Graph(
         u=u,
         t=t,
         link=link,
         level=level,
-        root=np.bincount(u[first], minlength=size) > 0,
         group=node_group,
         n=_count(node, size),
         won=_sum(node, outcome, size),
+        ahead=_sum(node, left, size),
+        starts=_count(began, size),
+        starts_won=_sum(began, walk.outcome[first], size),
         ends=_count(ended, size),
         ends_won=_sum(ended, walk.outcome[last], size),
         link_u=u[one],
@@ -109,7 +113,6 @@ def _renamed(node: Ints, action: Ints, at: Ints) -> Ints:
     """[places] nodes, those met once named by the last node met more often and all that was done since."""
     free = int(node.max()) + 1
     once = np.bincount(node)[node] == 1
-    once[at[0]] = False
     starts = np.ones(node.size, bool)
     starts[at + 1] = False
     once &= ~starts
@@ -171,5 +174,5 @@ def _count(at: Ints, size: int) -> Floats:
     return np.asarray(np.bincount(at, minlength=size), float)
 
 
-def _sum(at: Ints, x: Floats, size: int) -> Floats:
+def _sum(at: Ints, x: Floats | Ints, size: int) -> Floats:
     return np.asarray(np.bincount(at, weights=x, minlength=size), float)

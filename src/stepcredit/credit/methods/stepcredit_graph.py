@@ -6,6 +6,7 @@ import numpy as np
 
 from stepcredit.credit.card import Card, Preset, Result
 from stepcredit.data.layout import Bools, Floats, Ints, Layout
+from stepcredit.errors import StepCreditError
 from stepcredit.ops import Graph, Walk, cells, chance_above, log_beta, state_graph
 
 CARD = Card(
@@ -55,7 +56,7 @@ def stepcredit_graph(
 
         Q(s, a) = mean over the visits of [w_l (S_l + k_t m_t) / (n_l + k_t) + (1 - w_l) V(t)]
         w_l     = n_l / (n_l + 1 / (1 / alias + 1 / x_t))
-        V(s)    = (sum_a n_a Q(s, a) + h_s m_s) / (n_s + h_s)
+        V(s)    = (sum_a n_a Q(s, a) + (outcomes of visits that ended in s) + h_s m_s) / (n_s + h_s)
         credit  = Q(s, a) - V(s)
         quality = P(v > floor),  v ~ Beta(k_t m_t + S_t, k_t (1 - m_t) + n_t - S_t)
 
@@ -64,11 +65,10 @@ def stepcredit_graph(
 
     - m, k: mean and strength (in visits) of a value before anything is seen, per depth, ends apart (beta-binomial). m
       is moved by how the prompt does and, where success is rare (m <= 0.2), by the share of the prompt's rollouts that
-      come by; values of
-      prompts that do better differ more, k ~ m^-1/2.
+      come by; values of prompts that do better differ more, k ~ m^-1/2.
     - alias: how many visits the value of t is worth to one of the ways that lead there: large where states say all that
-      matters, near 0 where equal states hide different histories. x_t: what V(t) knows beyond the link's own outcomes,
-      in visits, from its variance.
+      matters, near 0 where equal states hide different histories. x_t: what V(t) knows beyond k_t and the link's own
+      outcomes, in visits, V (1 - V) / var - 1 - n_l - k_t.
     - h: how many visits the actions not seen are worth: concentration of a Chinese restaurant process, from how many
       distinct actions the visits of states met as early chose; k at most.
 
@@ -95,6 +95,11 @@ def stepcredit_graph(
     >>> stepcredit_graph(two, np.array([1.0, 0.0]), zeros, after, strength=1.0, alias=0.0).credit
     array([ 0.25, -0.25])
     """
+    if not (strength is None or strength > 0) or not (alias is None or alias >= 0) or not 0 < floor < 1:
+        raise StepCreditError(
+            f"stepcredit_graph: got {strength=}, {alias=}, {floor=}",
+            hint="strength is above 0, alias 0 or more, floor between 0 and 1",
+        )
     paths = layout.paths
     out, sd = np.full((2, paths.rows.size), np.nan)
     known = ~np.isnan(np.asarray(outcome, float))
@@ -103,29 +108,44 @@ def stepcredit_graph(
         at = np.flatnonzero(rollouts[paths.rollout])
         if at.size == 0:
             continue
-        low, high = outcome[rollouts].min(), outcome[rollouts].max()
-        span = high - low if high > low else 1.0
         rollout, rows = paths.rollout[at], paths.rows[at]
+        reached = outcome[rollout]
+        low, high = reached.min(), reached.max()
+        span = high - low if high > low else 1.0
         walk = Walk(
             layout.group[rollout],
             paths.turn[at],
             paths.left[at],
-            ((outcome - low) / span)[rollout],
+            (reached - low) / span if high > low else (reached > 0).astype(float),
             state[rows],
             next_state[rows],
             None if action is None else action[rows],
         )
         nodes = state_graph(walk)
         mean, k = _prior(nodes, strength)
-        alive = chance_above(floor, nodes.won + k * mean, nodes.n - nodes.won + k * (1 - mean))
         if output == "quality":
-            q = alive[nodes.t]
+            q = _alive(nodes, mean, k, floor, np.arange(nodes.size))[nodes.t]
             out[at], sd[at] = q, np.sqrt(q * (1 - q))
             continue
         credit, variance = _advantage(nodes, mean, k, _alias(nodes, mean, k) if alias is None else alias)
-        told = _differ(walk) & (alive[nodes.u] >= _DEAD)
+        told = _differ(walk) & ~_dead(nodes, mean, k, floor)[nodes.u]
         out[at], sd[at] = np.where(told, credit, 0.0) * span, np.sqrt(variance) * span
     return Result(layout.merge(out), sd=layout.merge(sd))
+
+
+def _alive(nodes: Graph, mean: Floats, k: Floats, floor: float, at: Ints) -> Floats:
+    """The chance that the values of the nodes `at` are above the floor."""
+    a, b = nodes.won[at] + k[at] * mean[at], (nodes.n - nodes.won)[at] + k[at] * (1 - mean[at])
+    return chance_above(floor, a, b)
+
+
+def _dead(nodes: Graph, mean: Floats, k: Floats, floor: float) -> Bools:
+    """[N] whether a node with steps is below the floor with a chance above two thirds."""
+    dead = np.zeros(nodes.size, bool)
+    acted = nodes.ends < nodes.n
+    at = np.flatnonzero(acted & ((nodes.won < 1) | ((nodes.n + k) * floor > 0.5)))  # else one success is proof
+    dead[at] = _alive(nodes, mean, k, floor, at) < _DEAD
+    return dead
 
 
 def _differ(walk: Walk) -> Bools:
@@ -142,17 +162,15 @@ def _prior(nodes: Graph, strength: float | None) -> tuple[Floats, Floats]:
     """[N] mean and strength of a node's value before its own visits are seen."""
     kind = np.where(nodes.ends >= nodes.n, _LEVELS + 1, np.minimum(nodes.level, _LEVELS))
     of_kind, k = _fit(nodes, kind, _STRENGTHS if strength is None else np.array([strength]))
-    root = nodes.root
-    rollouts = np.bincount(nodes.group[root], weights=nodes.n[root])
-    won = np.bincount(nodes.group[root], weights=nodes.won[root])
+    rollouts, won = (np.bincount(nodes.group, weights=x) for x in (nodes.starts, nodes.starts_won))
     overall = won.sum() / rollouts.sum()
     prompt = _logit((won + k[0] * overall) / np.maximum(rollouts + k[0], 1e-9)) - _logit(overall)
     mean = _expit(_logit(of_kind[kind]) + prompt[nodes.group])
     k_node = np.clip(k[kind] * np.sqrt(of_kind[kind] / mean), _STRENGTHS[0] / 2, _STRENGTHS[-1])
     if strength is not None:
         k_node = np.full(nodes.size, float(strength))
-    pull = (of_kind <= _RARE)[kind] & ~root
-    shared = mean * nodes.n / rollouts[nodes.group]
+    pull = (of_kind <= _RARE)[kind] & (nodes.level > 0)
+    shared = mean * np.minimum(nodes.n / rollouts[nodes.group], 1.0)
     size = of_kind.size
     weight = np.bincount(kind[pull], weights=(nodes.n * shared)[pull], minlength=size)
     had = np.bincount(kind[pull], weights=(nodes.n * mean)[pull], minlength=size)
@@ -161,7 +179,11 @@ def _prior(nodes: Graph, strength: float | None) -> tuple[Floats, Floats]:
 
 
 def _fit(nodes: Graph, kind: Ints, strengths: Floats) -> tuple[Floats, Floats]:
-    """Mean of each kind of node, and the strength of the likeliest beta-binomial around it, small ones preferred."""
+    """Mean of each kind of node, and the strength of the likeliest beta-binomial around it.
+
+    Nodes met once say nothing of the strength. Where there are no others it is (steps to come) / (steps gone): then the
+    variance of values grows evenly along the way, and the steps of a rollout share its surprise.
+    """
     size = int(kind.max()) + 1
     cell = cells(kind, nodes.n.astype(np.int64), _ids(nodes.won))
     one = np.zeros(int(cell.max()) + 1, np.int64)
@@ -174,7 +196,9 @@ def _fit(nodes: Graph, kind: Ints, strengths: Floats) -> tuple[Floats, Floats]:
     b = (1 - mean[at]) * strengths[:, None]
     gain = count * (log_beta(a + won, b + n - won) - log_beta(a, b))
     fit = np.array([np.bincount(at, weights=row, minlength=size) for row in gain])
-    best = np.argmax(fit - 0.25 * np.log2(strengths)[:, None], axis=0)
+    gone, ahead = (np.bincount(kind, weights=x, minlength=size) for x in (nodes.n * nodes.level, nodes.ahead))
+    even = np.clip(ahead / np.maximum(gone, 1e-9), _STRENGTHS[0], _STRENGTHS[-1])
+    best = np.argmax(fit - 0.1 * (np.log2(strengths)[:, None] - np.log2(even)) ** 2, axis=0)
     return mean, strengths[best]
 
 
@@ -184,10 +208,11 @@ def _unseen(nodes: Graph) -> Floats:
     first = np.flatnonzero(np.diff(nodes.link_action, prepend=-1))
     distinct = np.bincount(nodes.link_u[first], minlength=nodes.size)
     visits = np.bincount(nodes.link_u, weights=nodes.link_n, minlength=nodes.size).astype(np.int64)
-    cell = cells(level, distinct, visits)
+    acted = np.flatnonzero(visits)
+    cell = cells(level[acted], distinct[acted], visits[acted])
     one = np.zeros(int(cell.max()) + 1, np.int64)
-    one[cell] = np.arange(cell.size)
-    count, at, d, n = np.bincount(cell), level[one], distinct[one], np.maximum(visits[one], 1e-9)
+    one[cell] = acted
+    count, at, d, n = np.bincount(cell), level[one], distinct[one], visits[one]
     h = _UNSEEN[:, None]
     gain = count * (d * np.log(h) + log_beta(h, n))
     fit = np.array([np.bincount(at, weights=row, minlength=int(level.max()) + 1) for row in gain])
@@ -206,8 +231,8 @@ def _alias(nodes: Graph, mean: Floats, k: Floats) -> float:
     t, n, won, others = t[some], n[some], won[some], others[some]
     total = others + k[t]
     expected = (nodes.won[t] - won + k[t] * mean[t]) / total
-    bins = [np.round(4 * x).astype(np.int64) for x in (_logit(expected), np.log2(total))]
-    cell = cells(n.astype(np.int64), _ids(won), *(b for b in bins))
+    bins = (np.round(4 * x).astype(np.int64) for x in (_logit(expected), np.log2(total)))
+    cell = cells(n.astype(np.int64), _ids(won), *bins)
     count = np.bincount(cell)
     p, s, n, won = (np.bincount(cell, weights=x) / count for x in (expected, total, n, won))
     size = 1 / (1 / _ALIAS[:, None] + 1 / s)
@@ -247,8 +272,8 @@ def _advantage(nodes: Graph, mean: Floats, k: Floats, alias: float) -> tuple[Flo
     total = np.bincount(action, weights=n)
     worth, worth_var = np.bincount(action, weights=n * q) / total, np.bincount(action, weights=n**2 * q_var) / total**2
     here = u[one]
-    visited = np.bincount(u, weights=n, minlength=nodes.size)
-    part = total / np.maximum(visited + unseen, 1)[here]
+    visited = np.bincount(u, weights=n, minlength=nodes.size) + nodes.ends + unseen
+    part = total / visited[here]
     rest = np.maximum(spread[here] - part**2 * worth_var, 0.0)
     credit, variance = worth - value[here], (1 - part) ** 2 * worth_var + rest
     step = action[nodes.link]
