@@ -313,9 +313,10 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
     m, k = priors(graph, strength)
     alive = {name: above(floor, x.won + k[name] * m[name], x.n - x.won + k[name] * (1 - m[name]))
              for name, x in graph.nodes.items()}  # fmt: skip
-    credit = {}
+    credit, hides = {}, alias
     if output == "advantage":
-        credit = advantages(graph, m, k, fit_alias(graph, m, k) if alias is None else alias)
+        hides = fit_alias(graph, m, k) if alias is None else alias
+        credit = advantages(graph, m, k, hides)
     judged = []
     for r, walk in zip(walked, graph.steps, strict=True):
         row = []
@@ -325,6 +326,9 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
                 row.append((q, math.sqrt(q * (1 - q))))
                 continue
             gain, var = credit[action_of(link)]
+            end = graph.links[walk[-1]]
+            shared = (r.outcome - end.won / end.n) / len(walk) * 4 / (4 + hides)
+            gain, var = gain + shared, var + len(walk) * shared**2
             told = len(outcomes[r.prompt]) > 1 and alive[link[0]] >= 1 / 3
             row.append((gain * span if told else 0.0, math.sqrt(var) * span))
         judged.append(row)

@@ -117,7 +117,7 @@ def test_the_same_step_has_the_same_credit_where_it_ends_a_rollout_and_where_not
     batch = of(
         rollout=[0, 1, 1, 2, 2, 3],
         group=[0] * 6,
-        outcome=[1, 0, 1, 0],
+        outcome=[1, 1, 1, 0],
         state=A([0, 0, 1, 0, 1, 0]),
         next_state=A([1, 1, 9, 1, 9, 2]),
         action=A([5, 5, 0, 5, 0, 6]),

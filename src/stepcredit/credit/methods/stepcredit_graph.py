@@ -38,6 +38,7 @@ _UNSEEN: Floats = np.exp2(np.arange(-4.0, 6.0))
 _LEVELS = 9  # of their own; later ones are alike
 _RARE = 0.2
 _DEAD = 1 / 3
+_SHARED = 4.0
 
 
 def stepcredit_graph(
@@ -57,7 +58,7 @@ def stepcredit_graph(
         Q(s, a) = mean over the visits of [w_l (S_l + k_t m_t) / (n_l + k_t) + (1 - w_l) V(t)]
         w_l     = n_l / (n_l + 1 / (1 / alias + 1 / x_t))
         V(s)    = (sum_a n_a Q(s, a) + (outcomes of visits that ended in s) + h_s m_s) / (n_s + h_s)
-        credit  = Q(s, a) - V(s)
+        credit  = Q(s, a) - V(s) + (R - S_z / n_z) / T * 4 / (4 + alias),  z: the link of the last step
         quality = P(v > floor),  v ~ Beta(k_t m_t + S_t, k_t (1 - m_t) + n_t - S_t)
 
     l = (s, a, t) is what was done and where it led, n its visits, S the sum of their outcomes, scaled to [0, 1]. All
@@ -72,7 +73,9 @@ def stepcredit_graph(
     - h: how many visits the actions not seen are worth: concentration of a Chinese restaurant process, from how many
       distinct actions the visits of states met as early chose; k at most.
 
-    In a state whose value is below the floor with a chance above two thirds credit is 0.
+    The last term shares among the T steps of a rollout what the way it ended does not explain: if states hide histories
+    it may be any step's; if they do not, it is luck. In a state whose value is below the floor with a chance above two
+    thirds credit is 0.
 
     Args:
         outcome: [R] verdict on each rollout; NaN = unknown, left out of everything and not judged.
@@ -127,7 +130,11 @@ def stepcredit_graph(
             q = _alive(nodes, mean, k, floor, np.arange(nodes.size))[nodes.t]
             out[at], sd[at] = q, np.sqrt(q * (1 - q))
             continue
-        credit, variance = _advantage(nodes, mean, k, _alias(nodes, mean, k) if alias is None else alias)
+        hides = _alias(nodes, mean, k) if alias is None else alias
+        credit, variance = _advantage(nodes, mean, k, hides)
+        unexplained, steps = _unexplained(walk, nodes)
+        shared = unexplained * _SHARED / (_SHARED + hides) / steps
+        credit, variance = credit + shared, variance + steps * shared**2
         told = _differ(walk) & ~_dead(nodes, mean, k, floor)[nodes.u]
         out[at], sd[at] = np.where(told, credit, 0.0) * span, np.sqrt(variance) * span
     return Result(layout.merge(out), sd=layout.merge(sd))
@@ -146,6 +153,14 @@ def _dead(nodes: Graph, mean: Floats, k: Floats, floor: float) -> Bools:
     at = np.flatnonzero(acted & ((nodes.won < 1) | ((nodes.n + k) * floor > 0.5)))  # else one success is proof
     dead[at] = _alive(nodes, mean, k, floor, at) < _DEAD
     return dead
+
+
+def _unexplained(walk: Walk, nodes: Graph) -> tuple[Floats, Floats]:
+    """[P] outcome of the step's rollout less the mean of those that its last link was part of, and its steps."""
+    rollout = np.cumsum(walk.turn == 0) - 1
+    link = nodes.link[walk.left == 0]
+    rest = walk.outcome[walk.left == 0] - nodes.link_won[link] / nodes.link_n[link]
+    return rest[rollout], np.bincount(rollout).astype(float)[rollout]
 
 
 def _differ(walk: Walk) -> Bools:
