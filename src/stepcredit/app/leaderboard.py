@@ -1,12 +1,15 @@
 """`stepcredit bench leaderboard`: every suite on one page."""
 
 import json
+import math
 import os
 import platform
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +18,17 @@ import numpy as np
 
 from stepcredit import __version__
 from stepcredit.app.console import line, note, progress, show
+from stepcredit.bench.entries import PLAIN, credit
 from stepcredit.bench.plot import draw
 from stepcredit.bench.profile import profile
 from stepcredit.bench.suite import Result, Store, Table, measure
+from stepcredit.bench.suites import speed
+from stepcredit.bench.suites._game24_scores import BASELINES
 from stepcredit.bench.suites._worlds import SETTINGS
+from stepcredit.credit import get
+from stepcredit.credit.run import applicable
 from stepcredit.data import read
+from stepcredit.data.batch import Batch
 from stepcredit.data.writing import write_text
 from stepcredit.envs import game24, tabular
 
@@ -179,11 +188,12 @@ def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str)
     yield (
         f"Written by `{command}` on {date.today().isoformat()}, stepcredit {__version__}, in {minutes:.0f} minutes; "
         f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores. Intervals are 90%, "
-        "by bootstrap over prompts (puzzles, worlds, questions). `same edge` and `Q - V` "
+        "over puzzles, worlds or questions. `same edge` and `Q - V` "
         "are plain estimators of two lines that any method should beat; constants and random numbers say what is "
         "nothing. Never compare across numbers of rollouts: which prompts have both outcomes changes with them."
     )
     yield ""
+    yield from _table(_summary(found))
     for section in sections(data):
         done = found[section.name]
         told = {n: v for n, v in done.settings.items() if v not in (None, ()) and n != "data"}
@@ -196,12 +206,72 @@ def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str)
         for plot in done.result.plots:
             yield f"![{plot.title}]({folder}/{plot.name}.svg)"
             yield ""
-        for table in done.result.tables:
-            yield from _table(table)
+        tables = done.result.tables
+        first = next((t for t in tables if re.search(r"\bN ?= ?8\b", t.title)), tables[0])
+        yield from _table(first)
+        others = [t for t in tables if t is not first]
+        if others:
+            yield f'??? note "All tables ({len(others)} more)"'
+            yield ""
+            for one in others:
+                yield from ("    " + text if text else text for text in _table(one, heading="**"))
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield f"### {table.title[:1].upper()}{table.title[1:]}"
+def _summary(found: Mapping[str, Done]) -> Table:
+    """One row per method: a figure or two of each suite."""
+    at = {
+        "game24": ("real", ("same_mixed", "pooled_all", "rho_mixed")),
+        "simulated": ("simulated", ("same_mixed", "rho_mixed", "mse_mixed")),
+    }
+    heads = {"same_mixed": "same", "pooled_all": "pooled, all", "rho_mixed": "rho", "mse_mixed": "error"}
+    columns: dict[str, dict[str, float]] = {}
+    for section, (title, figures) in at.items():
+        if section not in found:
+            continue
+        rows = [r for r in found[section].result.rows if r["n"] == 8 and r.get("given", 8) == 8]
+        for figure in figures:
+            columns[f"{title}: {heads[figure]}"] = {r["method"]: r[figure] for r in rows if figure in r}
+    means = found["mdp"].result.more["means"]
+    for n in (8, 32):
+        columns[f"worlds: r, N = {n}"] = {r["method"]: r["pearson"] for r in means if r["n"] == n and "pearson" in r}
+    least: dict[str, float] = {}
+    for r in found["drift"].result.rows:
+        if "minus_grpo" in r:
+            least[r["method"]] = min(least.get(r["method"], math.inf), r["minus_grpo"])
+    columns["drift: worst, minus grpo"] = least
+    if "people" in found:
+        rows = [r for r in found["people"].result.rows if r.get("part") == "ranking"]
+        columns["people: in question"] = {r["method"]: r["within_question"] for r in rows}
+    names = [r["method"] for r in found["simulated"].result.rows if r["n"] == 8 and r.get("given", 8) == 8]
+    columns["time / salt"] = _times(names)
+    body = [[name, *(_rounded(column.get(name)) for column in columns.values())] for name in dict.fromkeys(names)]
+    note_ = (
+        "real, simulated: Game of 24 at N = 8 rollouts per puzzle; same, pooled over all puzzles, rank correlation "
+        "with the advantage, squared error after the best scaling. worlds: mean correlation with the exact advantage over "
+        "all families. drift: the worst place of any sweep, less plain group advantage there. people: how often the "
+        "step that people call right has more credit than one they call wrong, inside a question. time: on 100,000 "
+        "steps, in times of `salt`. The intervals are in the sections."
+    )
+    return Table("Summary", ["credit", *columns], body, note_)
+
+
+def _times(names: Iterable[str]) -> dict[str, float]:
+    batch = speed.world(100_000)
+    took = {name: speed.best(partial(credit, name, batch), 3) for name in dict.fromkeys(names) if _can(name, batch)}
+    return {name: seconds / took["salt"] for name, seconds in took.items()} if "salt" in took else {}
+
+
+def _can(name: str, batch: Batch) -> bool:
+    return name in PLAIN or (name not in BASELINES and applicable(get(name), batch) is None)
+
+
+def _rounded(x: float | None) -> str | None:
+    return None if x is None or x != x else f"{x:.2f}"
+
+
+def _table(table: Table, heading: str = "### ") -> Iterator[str]:
+    title = f"{table.title[:1].upper()}{table.title[1:]}"
+    yield f"{heading}{title}{heading if heading == '**' else ''}"
     yield ""
     yield "| " + " | ".join(map(_cell, table.columns)) + " |"
     yield "|" + "---|" * len(table.columns)

@@ -58,10 +58,10 @@ def methods(steps: int = 1_000_000, repeats: int = 3) -> Iterator[Timing]:
     """Each method on one core: the best of several runs, with the layout made anew in each."""
     batch, small = world(steps), world(LOOP_STEPS)
     arrays = [batch.layout.rollout, *batch.columns.values()]
-    copy = _best(lambda: [a.copy() for a in arrays], repeats)
+    copy = best(lambda: [a.copy() for a in arrays], repeats)
     for name in METHODS:
-        mine = _best(partial(_run, name, batch), repeats)
-        loop = _best(partial(LOOPS[name], small), 1)
+        mine = best(partial(_run, name, batch), repeats)
+        loop = best(partial(LOOPS[name], small), 1)
         got, want = assign(small, name).values, LOOPS[name](small)
         if not np.allclose(got, want, atol=1e-6):
             raise ArithmeticError(f"{name} and its plain loop disagree by {np.nanmax(np.abs(got - want)):g}")
@@ -82,9 +82,9 @@ def strings(steps: int = 1_000_000) -> Timing:
             out.append(known[text])
         return out
 
-    copy = _best(lambda: list(texts), 3)
-    mine = _best(lambda: encode(texts), 3)
-    return _timing("encode string states", steps / mine, steps / _best(loop, 3), copy / mine)
+    copy = best(lambda: list(texts), 3)
+    mine = best(lambda: encode(texts), 3)
+    return _timing("encode string states", steps / mine, steps / best(loop, 3), copy / mine)
 
 
 def memory(steps: int) -> tuple[float, float]:
@@ -151,7 +151,7 @@ def _fresh(batch: Batch) -> Batch:
     return Batch(Layout(batch.layout.group, batch.layout.rollout), batch.columns)
 
 
-def _best(run: Callable[[], Any], repeats: int) -> float:
+def best(run: Callable[[], Any], repeats: int) -> float:
     times = []
     for _ in range(repeats):
         start = perf_counter()
