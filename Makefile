@@ -2,12 +2,14 @@
 # make check   the inner loop: lint, format, types, import order, doctests, docs, links; under a minute
 # make test    everything: check, tests, real browser
 # make docs    regenerate docs/reference and build the site into site/
+# make leaderboard            docs/leaderboard.md anew, about 20 minutes; DATA=DIR names the data folder
+# make leaderboard QUICK=1    the same with fewer draws and worlds, about a minute, into leaderboard-quick/
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test docs bench clean
+.PHONY: demo check test docs bench leaderboard clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -46,6 +48,15 @@ docs: .venv/.dev
 
 bench: .venv/.core
 	$(BIN)/stepcredit bench speed
+
+BOARD := $(BIN)/stepcredit bench leaderboard --jobs 2 $(if $(DATA),--data $(DATA))
+
+leaderboard: .venv/.dev
+ifdef QUICK
+	$(BOARD) --quick -o leaderboard-quick/leaderboard.md --measured leaderboard-quick/measured.json
+else
+	$(BOARD) -o docs/leaderboard.md --measured src/stepcredit/bench/measured.json
+endif
 
 clean:
 	rm -rf .venv site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

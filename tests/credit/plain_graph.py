@@ -7,9 +7,10 @@ after); what was done is left out (None) where it always led to the same node an
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from statistics import median
 from typing import NamedTuple
 
-STRENGTHS = [2.0**i for i in range(-3, 7)]
+STRENGTHS = [2.0**i for i in range(-3, 2)]
 ALIASES = [2.0**i for i in range(-2, 10)]
 UNSEEN = [2.0**i for i in range(-4, 6)]
 TENTH = 9  # levels from here on are alike
@@ -191,7 +192,7 @@ def priors(graph, strength):
         share[name] = min(x.n / rollouts, 1)
         mean, s = kinds[kind(x)]
         m[name] = expit(logit(mean) + logit(does) - logit(overall))
-        k[name] = min(max(s * math.sqrt(mean / m[name]), 1 / 16), 64.0) if strength is None else strength
+        k[name] = min(max(s * math.sqrt(mean / m[name]), 1 / 16), STRENGTHS[-1]) if strength is None else strength
         if mean <= 0.2 and x.level > 0:
             rare[kind(x)].append(name)
     for members in rare.values():
@@ -303,12 +304,20 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
     known = [r for r in rollouts if not math.isnan(r.outcome) and len(r.states) > 1]
     if not known:
         return [[None] * (len(r.states) - 1) for r in rollouts]
-    low, high = min(r.outcome for r in known), max(r.outcome for r in known)
-    span = high - low if high > low else 1.0
-    walked = [r._replace(outcome=(r.outcome - low) / span if high > low else float(low > 0)) for r in known]
     outcomes = defaultdict(set)
-    for r in walked:
+    for r in known:
         outcomes[r.prompt].add(r.outcome)
+    values, spans, walked = {r.outcome for r in known}, [], []
+    for r in known:
+        scale = values if len(values) < 3 else outcomes[r.prompt]
+        low, high = min(scale), max(scale)
+        if high > low:
+            scaled = (r.outcome - low) / (high - low)
+        else:  # all alike
+            middle = 0 if len(values) == 1 else median(x.outcome for x in known for _ in x.states[1:])
+            scaled = float(r.outcome > middle)
+        spans.append(high - low)
+        walked.append(r._replace(outcome=scaled))
     graph = plain_graph(walked)
     m, k = priors(graph, strength)
     alive = {name: above(floor, x.won + k[name] * m[name], x.n - x.won + k[name] * (1 - m[name]))
@@ -318,7 +327,7 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
         hides = fit_alias(graph, m, k) if alias is None else alias
         credit = advantages(graph, m, k, hides)
     judged = []
-    for r, walk in zip(walked, graph.steps, strict=True):
+    for r, walk, span in zip(walked, graph.steps, spans, strict=True):
         row = []
         for link in walk:
             if output == "quality":
@@ -330,7 +339,7 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
             shared = (r.outcome - end.won / end.n) / len(walk) * 4 / (4 + hides)
             gain, var = gain + shared, var + len(walk) * shared**2
             told = len(outcomes[r.prompt]) > 1 and alive[link[0]] >= 1 / 3
-            row.append((gain * span if told else 0.0, math.sqrt(var) * span))
+            row.append((gain * span if told else 0.0, 1.2 * math.sqrt(var) * span))
         judged.append(row)
     rows = iter(judged)
     return [

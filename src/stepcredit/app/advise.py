@@ -25,7 +25,7 @@ from stepcredit.credit import get, names
 from stepcredit.credit.run import applicable
 from stepcredit.data import Batch
 
-FEW = 0.05  # a smaller share of steps in shared states gives methods that compare states nothing to compare
+FEW = 0.25  # with a smaller share of steps in shared states, methods that compare states have little to compare
 SHOWN = 6
 
 
@@ -103,9 +103,9 @@ def told(mine: Profile, batch: Batch) -> list[str]:
         )
     elif mine.met < FEW:
         out.append(
-            f"States hardly come back ({share(mine.met)} of the later steps are in a state that another rollout met): "
-            "methods that compare equal states are left with what they do without. Coarser states, or evidence (a "
-            "judge, a process reward model, log-probabilities), tell more."
+            f"States seldom come back ({share(mine.met)} of the later steps are in a state that another rollout met): "
+            "elsewhere methods that compare equal states do what they do without. Coarser states (`stepcredit state` "
+            "shows how much they merge) or evidence (a judge, a process reward model, log-probabilities) tell more."
         )
     else:
         out.append(

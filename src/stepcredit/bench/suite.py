@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from stepcredit.errors import StepCreditError
@@ -74,6 +75,7 @@ class Store:
     def __init__(self, path: Path | None, head: Mapping[str, Any]) -> None:
         self._path = path
         self.values: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
         if path is None:
             return
         first = json.loads(json.dumps(head))
@@ -89,13 +91,14 @@ class Store:
                 hint="give another --store, or delete the file to measure anew",
             )
         self.values = {one["key"]: one["value"] for one in found[1:]}
+        self.seconds = {one["key"]: one["seconds"] for one in found[1:]}
         kept = "".join(line + "\n" for line in whole) or json.dumps(first) + "\n"
         path.write_text(kept, "utf-8")
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a cell's value."""
-        text = json.dumps({"key": key, "value": value})
-        self.values[key] = json.loads(text)["value"]
+    def put(self, key: str, value: Any, seconds: float) -> None:
+        """Keep a cell's value, and how long it took."""
+        text = json.dumps({"key": key, "seconds": round(seconds, 3), "value": value})
+        self.values[key], self.seconds[key] = json.loads(text)["value"], seconds
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
@@ -115,19 +118,25 @@ def measure(
         advance()
     if jobs == 1 or len(todo) < 2:
         for cell in todo:
-            store.put(cell.key, cell.make())
+            store.put(cell.key, *_timed(cell.make))
             advance()
     else:
         with ProcessPoolExecutor(jobs) as pool:
-            waiting = {pool.submit(cell.make): cell.key for cell in todo}
+            waiting = {pool.submit(_timed, cell.make): cell.key for cell in todo}
             try:
                 for done in as_completed(waiting):
-                    store.put(waiting[done], done.result())
+                    store.put(waiting[done], *done.result())
                     advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
     return {cell.key: store.values[cell.key] for cell in cells}
+
+
+def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
+    start = perf_counter()
+    value = make()
+    return value, perf_counter() - start
 
 
 def _told(head: Any) -> str:

@@ -211,27 +211,28 @@ def _paired_table(compared: Sequence[dict[str, Any]], name: str, metric: str) ->
 
 
 def _gap_table(gaps: Sequence[dict[str, Any]], name: str) -> Table | None:
-    """Rivals that more rollouts help by .02 at least; None if there is none."""
-    mine = [x for x in gaps if x["method"] == name and x["metric"] in GAPS and not np.isnan(x["closed"])]
-    mine = [x for x in mine if abs(x["rival_given"] - x["rival_n"]) >= 0.02 and not _is_ours(x["rival"])]
-    if not mine:
+    """Per metric and N the best rival; None if there is none."""
+    best: dict[tuple[str, int], dict[str, Any]] = {}
+    for x in (x for x in gaps if x["method"] == name and x["metric"] in GAPS and not _is_ours(x["rival"])):
+        key, sign = (x["metric"], x["n"]), -1 if x["metric"] == "mse_mixed" else 1
+        if key not in best or sign * x["rival_n"] > sign * best[key]["rival_n"]:
+            best[key] = x
+    if not best:
         return None
-    sizes, given = sorted({x["n"] for x in gaps}), mine[0]["given"]
-    cell = {
-        (x["metric"], x["rival"], x["n"]): (
-            f"{x['rival_n']:.2f}, {x['ours']:.2f}, {x['rival_given']:.2f}: {x['closed']:.0%}"
-        )
-        for x in mine
-    }
-    pairs = dict.fromkeys((x["metric"], x["rival"]) for x in sorted(mine, key=lambda x: EXACT.index(x["metric"])))
-    rows = [[HEADS[metric], rival, *(cell.get((metric, rival, n)) for n in sizes)] for metric, rival in pairs]
+    sizes, given = sorted({n for _, n in best}), next(iter(best.values()))["given"]
+    rows = [
+        [HEADS[metric], *(_closed(best[metric, n]) for n in sizes)] for metric in GAPS if (metric, sizes[0]) in best
+    ]
     note = (
-        f"The rival with N rollouts, {name} with N, the rival on the same steps with {given} rollouts of each puzzle "
-        "to go by; and how much of the way from the first to the last is gone. Only rivals whose own gain is clear and "
-        "at least .02."
+        f"The best rival with N rollouts, {name} with N, the same rival on the same steps with {given} rollouts of "
+        "each puzzle to go by; and how much of the way from first to last is gone, if the rival's own gain is clear."
     )
-    columns = ["", "rival", *(f"N = {n}" for n in sizes)]
-    return Table(f"{name} and what {given} rollouts would do", columns, rows, note)
+    return Table(f"{name} and what {given} rollouts would do", ["", *(f"N = {n}" for n in sizes)], rows, note)
+
+
+def _closed(x: dict[str, Any]) -> str:
+    share = "" if np.isnan(x["closed"]) else f": {x['closed']:.0%}"
+    return f"{x['rival']} {x['rival_n']:.2f}, {x['ours']:.2f}, {x['rival_given']:.2f}{share}"
 
 
 def _plot(groups: Sequence[Group], kind: str, metric: str) -> Plot:
