@@ -137,5 +137,5 @@ def test_every_method_advised_can_be_assigned(run, tmp_path):
 def test_what_is_advised_was_measured_for_every_method_that_the_worlds_can_run():
     from stepcredit.envs import tabular, worlds
 
-    able = set(entries(tabular.sample([worlds.get("ring")()], 2, seed=0))) - {"Q - V", "same edge"}
+    able = set(entries(tabular.sample([worlds.get("ring")()], 2, seed=0))) - {"q_minus_v", "same edge"}
     assert all(able <= set(setting.reached) for setting in measured())

@@ -101,10 +101,10 @@ def batch():
 
 def test_entries_are_the_methods_that_can_run_and_plain_ones(batch):
     found = entries(batch)
-    assert {"grpo", "salt", "stepcredit_graph", "stepcredit_graph@quality", "Q - V", "same edge"} <= set(found)
-    assert set(found) <= {*names(), "stepcredit_graph@quality", "Q - V", "same edge"}
+    assert {"grpo", "salt", "stepcredit_graph", "stepcredit_graph@quality", "q_minus_v", "same edge"} <= set(found)
+    assert set(found) <= {*names(), "stepcredit_graph@quality", "q_minus_v", "same edge"}
     assert "pure" not in found
-    assert entries(batch, ["salt", "Q - V", "salt"]) == ["salt", "Q - V"]
+    assert entries(batch, ["salt", "q_minus_v", "salt"]) == ["salt", "q_minus_v"]
     with pytest.raises(StepCreditError, match="pure"):
         entries(batch, ["pure"])
 
@@ -119,7 +119,7 @@ def test_plain_estimators_by_hand():
             "next_state": [1, 1, 2, 3],
         }
     )
-    np.testing.assert_allclose(credit("Q - V", batch), [0.0, 0.0, -0.5, 0.5])
+    np.testing.assert_allclose(credit("q_minus_v", batch), [0.0, 0.0, -0.5, 0.5])
     np.testing.assert_allclose(credit("same edge", batch), [0.0, 0.0, -0.5, 0.5])
 
 

@@ -57,11 +57,11 @@ def test_merged_states_change_labels_inside_a_layer_and_no_rollout(made):
 
 
 def test_plain_group_advantage_is_deaf_to_states_and_its_difference_from_itself_is_zero():
-    easy = drift.measure_one("unique", 0.0, ("grpo", "Q - V"), 4, 2, 0)
-    hard = drift.measure_one("unique", 1.0, ("grpo", "Q - V"), 4, 2, 0)
+    easy = drift.measure_one("unique", 0.0, ("grpo", "q_minus_v"), 4, 2, 0)
+    hard = drift.measure_one("unique", 1.0, ("grpo", "q_minus_v"), 4, 2, 0)
     np.testing.assert_equal(easy["grpo"], hard["grpo"])
     assert set(easy["grpo"]["minus_grpo"]) == {0.0}
-    assert np.mean(easy["Q - V"]["pearson"]) > np.mean(hard["Q - V"]["pearson"]) + 0.1
+    assert np.mean(easy["q_minus_v"]["pearson"]) > np.mean(hard["q_minus_v"]["pearson"]) + 0.1
 
 
 def test_the_run_holds_a_row_per_knob_position_and_method_and_failures(tmp_path):

@@ -17,7 +17,7 @@ from stepcredit.data.rows import Rows
 from stepcredit.envs import game24
 from stepcredit.errors import StepCreditError
 
-TINY = {"simulated": True, "n": (12,), "draws": 2, "puzzles": 30, "methods": ("grpo", "same edge", "Q - V")}
+TINY = {"simulated": True, "n": (12,), "draws": 2, "puzzles": 30, "methods": ("grpo", "same edge", "q_minus_v")}
 METHOD = """
 import numpy as np
 from stepcredit.credit import Card, Result
@@ -109,13 +109,13 @@ def test_means_over_samplings_leave_out_what_is_undefined():
 
 
 def test_every_entry_is_compared_with_the_first_and_with_the_larger_batch():
-    found = run(methods=("grpo", "Q - V", "same edge"), n=(8, 12))
+    found = run(methods=("grpo", "q_minus_v", "same edge"), n=(8, 12))
     rows = found.rows
-    assert {r["method"] for r in rows if r["given"] == r["n"]} == {"grpo", "Q - V", "same edge", *score.BASELINES}
+    assert {r["method"] for r in rows if r["given"] == r["n"]} == {"grpo", "q_minus_v", "same edge", *score.BASELINES}
     constant = by(rows, "constant")
     assert constant["same_mixed"] == constant["pooled_all"] == 0.5 and np.isnan(constant["rho_mixed"])
     assert {x["method"] for x in found.more["paired"]} == {"grpo"}
-    assert {x["other"] for x in found.more["paired"]} == {"Q - V", "same edge", *score.BASELINES}
+    assert {x["other"] for x in found.more["paired"]} == {"q_minus_v", "same edge", *score.BASELINES}
     for x in found.more["paired"]:
         own, other = (by(rows, x[k], x["n"])[x["metric"]] for k in ("method", "other"))
         np.testing.assert_allclose(x["difference"], own - other, atol=1e-9)

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from stepcredit.bench.entries import PLAIN
+from stepcredit.bench.entries import credit as entry_credit
 from stepcredit.bench.metrics import pooled
 from stepcredit.bench.suite import Store, measure
 from stepcredit.bench.suites import _exact, _figures, _mdp_report, mdp
@@ -155,7 +156,7 @@ def test_the_bias_of_discounted_state_groups_is_the_one_that_follows_from_the_fo
 def test_mean_credit_of_equal_steps_converges_in_a_markov_world_and_not_where_states_alias():
     def found(world, n):
         draws = _exact.draw([world], n, range(4))
-        return figures([world], draws, credit(draws, PLAIN["Q - V"]))
+        return figures([world], draws, credit(draws, partial(entry_credit, "q_minus_v")))
 
     markov = worlds.get("layered")(seed=3, horizon=5)
     few, many = found(markov, 8), found(markov, 3000)

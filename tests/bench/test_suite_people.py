@@ -190,11 +190,10 @@ def measured(data, **fields):
     return people.result(settings, {c.key: json.loads(json.dumps(c.make())) for c in people.cells(settings)})
 
 
-def test_methods_never_see_the_labels_and_have_the_next_state(small):
+def test_methods_never_see_the_labels(small):
     batch = people._blind(str(small / "agentprocessbench" / "s.jsonl"))
-    states = [json.loads(batch.keys["state"][i]) for i in batch["next_state"].tolist()]
     assert "label" not in batch
-    assert states[:2] == [["a [a]"], ["a [a]"]] and states[4:7] == [["b [b]"], *[["b [b]", "c [c]"]] * 2]
+    assert {"q_minus_v", "salt", "stepcredit_graph", "same edge"} <= set(people.entries(batch))
 
 
 def test_evidence_of_the_rollouts_themselves(small):

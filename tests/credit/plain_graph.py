@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-STRENGTHS = [2.0**i for i in range(-3, 2)]
+STRENGTHS = [2.0**i for i in range(-3, 7)]
 ALIASES = [2.0**i for i in range(-2, 10)]
 UNSEEN = [2.0**i for i in range(-4, 6)]
 TENTH = 9  # levels from here on are alike
@@ -32,7 +32,6 @@ class Node:
     level: int
     n: int = 0
     won: float = 0.0
-    ahead: int = 0
     starts: int = 0
     starts_won: float = 0.0
     ends: int = 0
@@ -86,7 +85,6 @@ def plain_graph(rollouts):
             node.level = min(node.level, i)
             node.n += 1
             node.won += r.outcome
-            node.ahead += len(own) - 1 - i
             if i == 0:
                 node.starts += 1
                 node.starts_won += r.outcome
@@ -146,21 +144,20 @@ def kind(node):
     return ENDS if node.ends == node.n else min(node.level, TENTH)
 
 
-def fit_kinds(graph, strength):
+def fit_kinds(graph, strength, most):
     """{kind: (mean, strength)}."""
     out = {}
     for one in {kind(x) for x in graph.nodes.values()}:
         nodes = [x for x in graph.nodes.values() if kind(x) == one]
         mean = min(max(sum(x.won for x in nodes) / sum(x.n for x in nodes), 0.003), 0.97)
 
-        gone, ahead = sum(x.n * x.level for x in nodes), sum(x.ahead for x in nodes)
-        even = min(max(ahead / gone, STRENGTHS[0]), STRENGTHS[-1]) if gone else STRENGTHS[-1]
+        even = STRENGTHS[0] if one == ENDS else 1.0
 
         def score(s, nodes=nodes, mean=mean, even=even):
             told = sum(evidence(x.n, x.won, s * mean, s * (1 - mean)) for x in nodes)
             return told - 0.1 * math.log2(s / even) ** 2
 
-        out[one] = (mean, likeliest(STRENGTHS, score) if strength is None else strength)
+        out[one] = (mean, likeliest([s for s in STRENGTHS if s <= most], score) if strength is None else strength)
     return out
 
 
@@ -178,9 +175,9 @@ def forward(graph, link):
     return graph.nodes[link[2]].level > graph.nodes[link[0]].level
 
 
-def priors(graph, strength):
+def priors(graph, strength, most):
     """{node: m}, {node: k}."""
-    kinds = fit_kinds(graph, strength)
+    kinds = fit_kinds(graph, strength, most)
     k0, nodes = kinds[0][1], graph.nodes.values()
     overall = sum(x.starts_won for x in nodes) / sum(x.starts for x in nodes)
     m, k, rare = {}, {}, defaultdict(list)
@@ -192,7 +189,7 @@ def priors(graph, strength):
         share[name] = min(x.n / rollouts, 1)
         mean, s = kinds[kind(x)]
         m[name] = expit(logit(mean) + logit(does) - logit(overall))
-        k[name] = min(max(s * math.sqrt(mean / m[name]), 1 / 16), STRENGTHS[-1]) if strength is None else strength
+        k[name] = min(max(s * math.sqrt(mean / m[name]), 1 / 16), most) if strength is None else strength
         if mean <= 0.2 and x.level > 0:
             rare[kind(x)].append(name)
     for members in rare.values():
@@ -319,7 +316,7 @@ def plain_credit(rollouts, *, output="advantage", strength=None, alias=None, flo
         spans.append(high - low)
         walked.append(r._replace(outcome=scaled))
     graph = plain_graph(walked)
-    m, k = priors(graph, strength)
+    m, k = priors(graph, strength, STRENGTHS[-1] if output == "quality" else 2.0)
     alive = {name: above(floor, x.won + k[name] * m[name], x.n - x.won + k[name] * (1 - m[name]))
              for name, x in graph.nodes.items()}  # fmt: skip
     credit, hides = {}, alias

@@ -68,7 +68,7 @@ def test_nodes_links_and_their_sums_are_those_of_the_plain_graph(rollouts):
     for name, x in plain.nodes.items():
         i = number[name]
         assert (graph.level[i], graph.n[i], graph.won[i], graph.group[i]) == (x.level, x.n, x.won, x.prompt)
-        assert (graph.ends[i], graph.ends_won[i], graph.ahead[i]) == (x.ends, x.ends_won, x.ahead)
+        assert (graph.ends[i], graph.ends_won[i]) == (x.ends, x.ends_won)
         assert (graph.starts[i], graph.starts_won[i]) == (x.starts, x.starts_won)
     for link, i in zip(steps, graph.link, strict=True):
         x = plain.links[link]

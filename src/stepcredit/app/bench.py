@@ -28,7 +28,7 @@ Data = Annotated[
     str | None,
     typer.Option(help="The data folder.", metavar="DIR", envvar="STEPCREDIT_DATA", show_envvar=True),
 ]
-Seed = Annotated[int, typer.Option(help="Other seeds, other draws.")]
+Seed = Annotated[int, typer.Option(help="Other seeds, other draws.", min=0)]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer draws and worlds: minutes, wider intervals.")]
 StoreFile = Annotated[
     Path | None,
@@ -173,7 +173,7 @@ def leaderboard(
     found = write_leaderboard(output, data, quick=quick, store=store, jobs=jobs, given=given)
     note(f"written: {output}", "")
     if measured is not None:
-        write_measured(measured, found, data)
+        write_measured(measured, found)
         note(f"written: {measured}", "")
 
 

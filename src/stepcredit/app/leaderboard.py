@@ -1,14 +1,13 @@
 """`stepcredit bench leaderboard`: every suite on one page."""
 
+import hashlib
 import json
-import math
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +16,10 @@ import numpy as np
 
 from stepcredit import __version__
 from stepcredit.app.console import line, note, progress, show
-from stepcredit.bench.entries import PLAIN, credit
+from stepcredit.bench import board
 from stepcredit.bench.plot import draw
-from stepcredit.bench.profile import profile
 from stepcredit.bench.suite import Result, Store, Table, measure
-from stepcredit.bench.suites import speed
-from stepcredit.bench.suites._game24_scores import BASELINES
-from stepcredit.bench.suites._worlds import SETTINGS
-from stepcredit.credit import get
-from stepcredit.credit.run import applicable
-from stepcredit.data import read
-from stepcredit.data.batch import Batch
 from stepcredit.data.writing import write_text
-from stepcredit.envs import game24, tabular
 
 
 class Done(NamedTuple):
@@ -69,11 +59,13 @@ def run_suite(
     suite = import_module(f"stepcredit.bench.suites.{name}")
     chosen = {**(suite.QUICK if quick else {}), **{n: v for n, v in given.items() if v not in (None, ())}}
     settings = replace(suite.Settings(), **chosen)
-    head = {"suite": name, "version": __version__, "settings": asdict(settings)}
-    cells, kept = suite.cells(settings), Store(store, head)
+    told: dict[str, Any] = asdict(settings)
+    head = {"suite": name, "version": __version__, "settings": told}
+    cells = suite.cells(settings)
+    kept = Store(store, {**head, "settings": {**told, "data": None}, "made of": _made_of(told)})
     with progress(label, len(cells)) as advance:
         result = suite.result(settings, measure(cells, kept, jobs=jobs, advance=advance))
-    return head, Done(asdict(settings), result, sum(kept.seconds[cell.key] for cell in cells))
+    return head, Done(told, result, sum(kept.seconds[cell.key] for cell in cells))
 
 
 def sections(data: str | None) -> list[Section]:
@@ -113,14 +105,15 @@ def sections(data: str | None) -> list[Section]:
             "Recorded verdicts of LLM judges on the same steps: what evidence from a judge is worth.",
         ),
     ]
-    needs_data = {"game24", "people", "judges"}
-    return [one for one in out if data or one.name not in needs_data]
+    has = {"game24": "game24", "people": "agentprocessbench", "judges": "agentprocessbench"}
+    return [one for one in out if one.name not in has or (data and (Path(data) / has[one.name]).is_dir())]
 
 
 def write_leaderboard(
     page: Path, data: str | None, *, quick: bool, store: Path | None, jobs: int, given: Mapping[str, Any]
 ) -> dict[str, Done]:
-    """Run every suite and write the page, with its plots in a folder `leaderboard` beside it."""
+    """Run every suite and write the page, with its plots in a folder of its name beside it."""
+    draw([], page.parent / page.stem)  # what would fail at the end fails now
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
     found = {}
@@ -133,52 +126,16 @@ def write_leaderboard(
         )[1]
     folder = page.parent / page.stem
     draw((plot for done in found.values() for plot in done.result.plots), folder)
-    write_text("\n".join(_page(found, data, quick, folder.name)) + "\n", page)
+    write_text("\n".join(_page(found, data, quick, folder.name, given)) + "\n", page)
     return found
 
 
-def write_measured(path: Path, found: Mapping[str, Done], data: str | None) -> None:
-    """The figures that `stepcredit advise` compares with, as JSON."""
-    settings = []
-    for row in _by_setting(found["mdp"].result.rows, "setting", "spearman", "same"):
-        setting, n, reached = row
-        batch = tabular.sample([SETTINGS[setting](i) for i in range(12)], n, 0)
-        settings.append((f"{setting}, {n} rollouts", profile(batch)._asdict(), reached))
-    for name, title in (("simulated", "simulated Game of 24"), ("game24", "GPT-4 on Game of 24")):
-        if name not in found:
-            continue
-        for _, n, reached in _by_setting(found[name].result.rows, "data", "rho_mixed", "same_mixed"):
-            settings.append((f"{title}, {n} rollouts", _game24_profile(name, n, data), reached))
-    text = {
-        "date": date.today().isoformat(),
-        "version": __version__,
-        "settings": [{"name": name, "profile": look, "reached": reached} for name, look, reached in settings],
-    }
-    write_text(json.dumps(_plain(text), indent=1) + "\n", path)
-
-
-def _game24_profile(name: str, n: int, data: str | None) -> dict[str, Any]:
-    if name == "simulated" or data is None:
-        return profile(game24.batch(game24.puzzles()[:60], n, game24.Policy(), 0))._asdict()
-    batch = read(Path(data) / "game24" / "gpt4_cot_rollouts.jsonl.gz")
-    rank = np.arange(batch.layout.R) - np.searchsorted(batch.layout.group, batch.layout.group)
-    return profile(batch.take(np.flatnonzero(rank < n)))._asdict()
-
-
-def _by_setting(
-    rows: list[dict[str, Any]], key: str, rho: str, same: str
-) -> Iterator[tuple[str, int, dict[str, list[float]]]]:
-    grouped: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for row in rows:
-        if rho in row and row.get("given", row["n"]) == row["n"]:
-            numbers = [row[rho], *row[f"{rho}_interval"], row[same]]
-            grouped.setdefault((row[key], row["n"]), {})[row["method"]] = [float(f"{x:.3g}") for x in numbers]
-    for (setting, n), reached in grouped.items():
-        yield setting, n, reached
-
-
-def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str) -> Iterator[str]:
-    command = "stepcredit bench leaderboard" + (" --data DIR" if data else "") + (" --quick" if quick else "")
+def _page(
+    found: Mapping[str, Done], data: str | None, quick: bool, folder: str, given: Mapping[str, Any]
+) -> Iterator[str]:
+    mine = "".join(f" -M {name}" for name in given.get("methods", ()))
+    seed = f" --seed {given['seed']}" if given.get("seed") else ""
+    command = f"stepcredit bench leaderboard{' --data DIR' * bool(data)}{' --quick' * quick}{mine}{seed}"
     minutes = sum(done.seconds for done in found.values()) / 60
     yield "# Leaderboard"
     yield ""
@@ -186,12 +143,11 @@ def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str)
         f"Written by `{command}` on {date.today().isoformat()}, stepcredit {__version__}, from "
         f"{minutes:.0f} minutes of measuring; "
         f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores. Intervals are 90%, "
-        "over puzzles, worlds or questions. `same edge` and `Q - V` "
-        "are plain estimators of two lines that any method should beat; constants and random numbers say what is "
-        "nothing. Never compare across numbers of rollouts: which prompts have both outcomes changes with them."
+        "over puzzles, worlds or questions. `same edge` (the mean group advantage of identical steps) and `q_minus_v` "
+        "model nothing; constants and random numbers say what is nothing. Never compare across numbers of rollouts: which prompts have both outcomes changes with them."
     )
     yield ""
-    yield from _table(_summary(found))
+    yield from _table(board.summary({name: done.result for name, done in found.items()}))
     for section in sections(data):
         done = found[section.name]
         told = {n: v for n, v in done.settings.items() if v not in (None, ()) and n != "data"}
@@ -202,7 +158,7 @@ def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str)
         yield f"Settings: `{json.dumps(told)}`; {done.seconds:.0f} s."
         yield ""
         for plot in done.result.plots:
-            yield f"![{plot.title}]({folder}/{plot.name}.svg)"
+            yield f"![{plot.title}](<{folder}/{plot.name}.svg>)"
             yield ""
         tables = done.result.tables
         first = next((t for t in tables if re.search(r"\bN ?= ?8\b", t.title)), tables[0])
@@ -213,61 +169,6 @@ def _page(found: Mapping[str, Done], data: str | None, quick: bool, folder: str)
             yield ""
             for one in others:
                 yield from ("    " + text if text else text for text in _table(one, heading="**"))
-
-
-def _summary(found: Mapping[str, Done]) -> Table:
-    """One row per method: a figure or two of each suite."""
-    at = {
-        "game24": ("real", ("same_mixed", "pooled_all", "rho_mixed")),
-        "simulated": ("simulated", ("same_mixed", "rho_mixed", "mse_mixed")),
-    }
-    heads = {"same_mixed": "same", "pooled_all": "pooled, all", "rho_mixed": "rho", "mse_mixed": "error"}
-    columns: dict[str, dict[str, float]] = {}
-    for section, (title, figures) in at.items():
-        if section not in found:
-            continue
-        rows = [r for r in found[section].result.rows if r["n"] == 8 and r.get("given", 8) == 8]
-        for figure in figures:
-            columns[f"{title}: {heads[figure]}"] = {r["method"]: r[figure] for r in rows if figure in r}
-    means = found["mdp"].result.more["means"]
-    for n in (8, 32):
-        columns[f"worlds: r, N = {n}"] = {r["method"]: r["pearson"] for r in means if r["n"] == n and "pearson" in r}
-    least: dict[str, float] = {}
-    for r in found["drift"].result.rows:
-        if "minus_grpo" in r:
-            least[r["method"]] = min(least.get(r["method"], math.inf), r["minus_grpo"])
-    columns["drift: worst, minus grpo"] = least
-    if "people" in found:
-        rows = [r for r in found["people"].result.rows if r.get("part") == "ranking"]
-        columns["people: in question"] = {r["method"]: r["within_question"] for r in rows}
-    names = [r["method"] for r in found["simulated"].result.rows if r["n"] == 8 and r.get("given", 8) == 8]
-    columns["time / salt"] = _times(names)
-    body = [[name, *(_rounded(column.get(name)) for column in columns.values())] for name in dict.fromkeys(names)]
-    note_ = (
-        "real, simulated: Game of 24 at N = 8 rollouts per puzzle; same, pooled over all puzzles, rank correlation "
-        "with the advantage, squared error after best scaling. worlds: mean correlation with the exact advantage over "
-        "all families. drift: the worst place of any sweep, less plain group advantage there. people: how often the "
-        "step that people call right has more credit than one they call wrong, inside a question. time: on 100,000 "
-        "steps, in times of `salt`. The intervals are in the sections."
-    )
-    return Table("Summary", ["credit", *columns], body, note_)
-
-
-def _times(names: Iterable[str]) -> dict[str, float]:
-    batch = speed.world(100_000)
-    able = [name for name in dict.fromkeys(names) if _can(name, batch)]
-    took = dict.fromkeys(able, math.inf)
-    for name in able * 5:  # in turns: what else the machine does then slows all alike
-        took[name] = min(took[name], speed.best(partial(credit, name, batch), 1))
-    return {name: seconds / took["salt"] for name, seconds in took.items()} if "salt" in took else {}
-
-
-def _can(name: str, batch: Batch) -> bool:
-    return name in PLAIN or (name not in BASELINES and applicable(get(name), batch) is None)
-
-
-def _rounded(x: float | None) -> str | None:
-    return None if x is None or x != x else f"{x:.2f}"
 
 
 def _table(table: Table, heading: str = "### ") -> Iterator[str]:
@@ -288,11 +189,20 @@ def _cell(value: Any) -> str:
     return line(show(value)).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {n: _plain(v) for n, v in value.items()}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return None if value != value else float(f"{value:.4g}")
-    return value
+def write_measured(path: Path, found: Mapping[str, Done]) -> None:
+    """The figures that `stepcredit advise` compares with, as JSON."""
+    mdp = found["mdp"]
+    write_text(json.dumps(board.measured(mdp.result, mdp.settings, __version__), indent=1) + "\n", path)
+
+
+def _made_of(settings: Mapping[str, Any]) -> str:
+    """A fingerprint of the package's code, of method files and of the data: other ones' figures are others."""
+    package = Path(__file__).parents[1]
+    files = [*package.rglob("*.py"), *(Path(name) for name in settings.get("methods", ()) if name.endswith(".py"))]
+    data = settings.get("data")
+    files += [file for file in Path(data).rglob("*") if file.is_file()] if data else []
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.name.encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]

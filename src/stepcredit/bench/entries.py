@@ -1,7 +1,11 @@
 """Who is measured: credit methods by name, and plain estimators that a method should beat."""
 
+import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import redirect_stdout
+from typing import NamedTuple
+
+import numpy as np
 
 from stepcredit.credit import assign, get, names
 from stepcredit.credit.card import Card
@@ -33,14 +37,34 @@ def entries(batch: Batch, chosen: Sequence[str] = ()) -> list[str]:
     return [*able, *ours, *(name for name, method in _PLAIN.items() if applicable(method, batch) is None)]
 
 
-def _run(method: Method, batch: Batch) -> Floats:
-    credit: Floats = method.function(*fill(method, batch, None, []))
-    return credit
+class Judged(NamedTuple):
+    """[S] credit, and the standard error that the method gives with it, if it does."""
+
+    credit: Floats
+    sd: Floats | None = None
 
 
-def credit(name: str, batch: Batch) -> Floats:
-    """[S] credit of the method or plain estimator of this name."""
-    return PLAIN[name](batch) if name in PLAIN else assign(batch, name).steps
+def judge(name: str, batch: Batch) -> Judged:
+    """Credit of a batch's steps by the method or plain estimator of this name. What it prints goes to stderr.
+
+    Raises:
+        StepCreditError: the method failed, whatever it raised; its credit is infinite. The text is for a table.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            if name in _PLAIN:
+                found = Judged(np.asarray(_PLAIN[name].function(*fill(_PLAIN[name], batch, None, [])), float))
+            else:
+                given = assign(batch, name)
+                sd = None if given.per == "token" else given.extras.get("sd")
+                found = Judged(given.steps, sd)
+    except StepCreditError:
+        raise
+    except (Exception, SystemExit) as error:  # a method of anyone's
+        raise StepCreditError(f"{type(error).__name__}: {error}") from error
+    if np.isinf(found.credit).any():
+        raise StepCreditError("credit is infinite")
+    return found
 
 
 def same_edge(layout: Layout, outcome: Floats, state: Ints, next_state: Ints) -> Floats:
@@ -50,18 +74,9 @@ def same_edge(layout: Layout, outcome: Floats, state: Ints, next_state: Ints) ->
     return cell_mean(advantage, edge)[edge]
 
 
-def q_minus_v(layout: Layout, outcome: Floats, state: Ints, next_state: Ints) -> Floats:
-    """[S] mean outcome of the identical steps less the mean outcome of all steps taken in the same state."""
-    gained = outcome[layout.rollout]
-    place = cells(layout.step_group, state)
-    edge = cells(place, next_state)
-    return cell_mean(gained, edge)[edge] - cell_mean(gained, place)[place]
-
-
 def _plain(name: str, function: Callable[..., Floats]) -> Method:
     card = Card(name, "", "", "derived", needs="states", bias="", departures="")
     return Method(name, name, function, card, {})
 
 
-_PLAIN = {name: _plain(name, function) for name, function in (("same edge", same_edge), ("Q - V", q_minus_v))}
-PLAIN: dict[str, Callable[[Batch], Floats]] = {name: partial(_run, method) for name, method in _PLAIN.items()}
+_PLAIN = {name: _plain(name, function) for name, function in (("same edge", same_edge),)}

@@ -28,8 +28,8 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
             for i, one in enumerate(plot.lines):
                 ours = one.name.startswith("stepcredit")
                 color = "black" if ours else colors[i % len(colors)]
-                dash = "--" if "@" in one.name else "-"
-                axes.plot(one.x, one.y, dash, marker="o", ms=3, label=one.name, color=color, lw=2.2 if ours else 1.1)
+                dash, label = "--" if "@" in one.name else "-", _plain(one.name)
+                axes.plot(one.x, one.y, dash, marker="o", ms=3, label=label, color=color, lw=2.2 if ours else 1.1)
                 if one.low is not None and one.high is not None:
                     axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.12, lw=0)
             if plot.log_x:
@@ -45,3 +45,8 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
             figure.savefig(path, metadata={"Date": None, "Creator": "stepcredit"})
             written.append(path)
     return written
+
+
+def _plain(name: str) -> str:
+    """A legend's text: no formula, and shown although it begins with an underscore."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 from stepcredit.errors import StepCreditError
 
-QUICK = "fewer draws, worlds and prompts: minutes instead of an hour"
-
 
 class Cell(NamedTuple):
     """A part of a suite that is measured as a whole.
@@ -79,21 +77,23 @@ class Store:
         if path is None:
             return
         first = json.loads(json.dumps(head))
-        lines = path.read_text("utf-8").split("\n") if path.exists() else []
-        whole = [line for line in lines[:-1] if line]
-        try:
-            found = [json.loads(line) for line in whole]
-        except json.JSONDecodeError as error:
-            raise StepCreditError(f"{path}: not a file of finished cells: {error}") from None
+        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        found = [_parsed(line) for line in whole.splitlines()]
+        if text and (not found or not _heads(found[0]) or not all(map(_is_cell, found[1:]))):
+            raise StepCreditError(f"{path}: not a file of finished cells", hint="give another --store")
         if found and found[0] != first:
             raise StepCreditError(
                 f"{path}: holds figures of {_told(found[0])}, expected {_told(first)}",
-                hint="give another --store, or delete the file to measure anew",
+                hint="settings, methods, data or the code have changed: give another --store, or delete the file",
             )
         self.values = {one["key"]: one["value"] for one in found[1:]}
         self.seconds = {one["key"]: one["seconds"] for one in found[1:]}
-        kept = "".join(line + "\n" for line in whole) or json.dumps(first) + "\n"
-        path.write_text(kept, "utf-8")
+        if not text:
+            path.write_text(json.dumps(first) + "\n", "utf-8")
+        elif whole != text:  # cut short by a kill
+            with path.open("r+b") as file:
+                file.truncate(len(whole.encode()))
 
     def put(self, key: str, value: Any, seconds: float) -> None:
         """Keep a cell's value, and how long it took."""
@@ -137,6 +137,21 @@ def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
     start = perf_counter()
     value = make()
     return value, perf_counter() - start
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
+
+
+def _heads(line: Any) -> bool:
+    return isinstance(line, dict) and {"suite", "settings"} <= line.keys()
+
+
+def _is_cell(line: Any) -> bool:
+    return isinstance(line, dict) and {"key", "seconds", "value"} <= line.keys()
 
 
 def _told(head: Any) -> str:

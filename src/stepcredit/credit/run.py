@@ -141,7 +141,7 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
         notes.append("the batch holds no tokens: each step counts as one")
     try:
         with np.errstate(invalid="ignore", over="raise"):
-            out = found.function(*arguments, **bound)
+            out = found.function(*map(_read_only, arguments), **bound)
     except FloatingPointError as error:
         raise StepCreditError(f"{method}: numbers too large to compute with ({error})") from None
     result = out if isinstance(out, Result) else Result(out)
@@ -158,6 +158,15 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
         {n: np.asarray(v) for n, v in result.extras().items()},
         (*batch.notes, *notes),
     )
+
+
+def _read_only(argument: Any) -> Any:
+    """A view that a method cannot write into: it would change the batch, and what other methods make of it."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    view = argument.view()
+    view.flags.writeable = False
+    return view
 
 
 def applicable(method: Method, batch: Batch) -> str | None:

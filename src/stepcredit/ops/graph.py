@@ -29,7 +29,7 @@ class Graph(NamedTuple):
     u, t, link: [P] node before, node after, and link of each step.
     level: [N] the first turn the node is met. group: [N] its prompt.
     n, won: [N] visits, and the sum of the outcomes of the rollouts that made them; starts, starts_won, ends, ends_won:
-    [N] of those visits that were the first, or the last, of their rollout. ahead: [N] steps that followed all visits.
+    [N] of those visits that were the first, or the last, of their rollout.
     link_u, link_t, link_n, link_won: [L] alike. link_action: [L] links of one action of one node; ids from 0.
     """
 
@@ -40,7 +40,6 @@ class Graph(NamedTuple):
     group: Ints
     n: Floats
     won: Floats
-    ahead: Floats
     starts: Floats
     starts_won: Floats
     ends: Floats
@@ -67,12 +66,11 @@ def state_graph(walk: Walk) -> Graph:
     first, last = walk.turn == 0, walk.left == 0
     at = np.arange(first.size) + np.cumsum(first) - 1  # a rollout of n steps has n + 1 places
     place = np.zeros(at[-1] + 2, np.int64)
-    group, turn, left, outcome = (np.zeros(place.size, kind) for kind in (np.int64, np.int64, np.int64, float))
+    group, turn, outcome = np.zeros_like(place), np.zeros_like(place), np.zeros(place.size)
     for where, state, more in ((at, walk.state, 0), (at[last] + 1, walk.next_state[last], 1)):
         rows = last if more else slice(None)
         place[where], group[where] = state, walk.group[rows]
-        turn[where], left[where] = walk.turn[rows] + more, walk.left[rows] + 1 - more
-        outcome[where] = walk.outcome[rows]
+        turn[where], outcome[where] = walk.turn[rows] + more, walk.outcome[rows]
     node = cells(group, place)
     if walk.action is not None:
         node = _renamed(node, walk.action, at)
@@ -96,7 +94,6 @@ def state_graph(walk: Walk) -> Graph:
         group=node_group,
         n=_count(node, size),
         won=_sum(node, outcome, size),
-        ahead=_sum(node, left, size),
         starts=_count(began, size),
         starts_won=_sum(began, walk.outcome[first], size),
         ends=_count(ended, size),
@@ -174,5 +171,5 @@ def _count(at: Ints, size: int) -> Floats:
     return np.asarray(np.bincount(at, minlength=size), float)
 
 
-def _sum(at: Ints, x: Floats | Ints, size: int) -> Floats:
+def _sum(at: Ints, x: Floats, size: int) -> Floats:
     return np.asarray(np.bincount(at, weights=x, minlength=size), float)

@@ -69,7 +69,9 @@ def report(kind: str, samplings: int, first: Sequence[str], cells: Sequence[dict
     ours = _ours(own, first)
     tables += [_paired_table(compared, name, metric) for name in ours for metric in ("same_mixed", "rho_mixed")]
     tables += [table for name in ours if (table := _gap_table(gaps, name)) is not None]
+    fewest = min(cell["rollouts"] for cell in cells)
     more = {"paired": compared, "gap": gaps, "samplings": samplings, "puzzles": cells[0]["puzzles"]}
+    more |= {"fewest_rollouts": fewest}
     policies = [dict(p) for p in dict.fromkeys(tuple(c["policy"].items()) for c in cells if "policy" in c)]
     return Result(
         [row for g in groups for row in _rows(g, kind, metrics)],
@@ -139,6 +141,8 @@ def _compared(groups: Sequence[Group], metrics: Sequence[str], first: Sequence[s
     for g in groups:
         for name in _ours([g], first):
             for other in g.values:
+                if g.failed.keys() & {name, other}:  # not the same samplings: no pairs
+                    continue
                 for metric in metrics if other != name else ():
                     value, bounds = _told(g.values[name][metric] - g.values[other][metric])
                     out.append(

@@ -6,9 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from stepcredit.bench import metrics, paired
-from stepcredit.bench.entries import PLAIN
-from stepcredit.bench.entries import credit as plain
-from stepcredit.credit import assign
+from stepcredit.bench.entries import Judged, judge
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.errors import StepCreditError
@@ -42,38 +40,24 @@ class Sample(NamedTuple):
     @property
     def mixed(self) -> Bools:
         """[G] prompts with successes and failures."""
-        lay = self.batch.layout
-        won = np.bincount(lay.group, self.batch["outcome"] > 0, minlength=lay.G)
-        mixed: Bools = (won > 0) & (won < np.bincount(lay.group, minlength=lay.G))
+        lay, outcome = self.batch.layout, self.batch["outcome"]
+        won, lost = (np.bincount(lay.group, x, minlength=lay.G) for x in (outcome > 0, outcome <= 0))
+        mixed: Bools = (won > 0) & (lost > 0)
         return mixed
 
 
-class Credits(NamedTuple):
-    """[S] credit, and the standard error that the method gives with it."""
-
-    credit: Floats
-    sd: Floats | None = None
-
-
-def credits(names: Iterable[str], batch: Batch) -> tuple[dict[str, Credits], dict[str, str]]:
+def credits(names: Iterable[str], batch: Batch) -> tuple[dict[str, Judged], dict[str, str]]:
     """Credit by each method, and why some failed: one that fails must not cost the others their figures."""
     made, failed = {}, {}
     for name in names:
         try:
-            if name in PLAIN:
-                made[name] = Credits(plain(name, batch))
-            else:
-                found = assign(batch, name)
-                made[name] = Credits(found.steps, found.extras.get("sd"))
-            if np.isinf(made[name].credit).any():
-                raise StepCreditError("credit is infinite")
-        except Exception as error:  # whatever a method of the user's own raises
-            made.pop(name, None)
-            failed[name] = error.message if isinstance(error, StepCreditError) else f"{type(error).__name__}: {error}"
+            made[name] = judge(name, batch)
+        except StepCreditError as error:
+            failed[name] = error.message
     return made, failed
 
 
-def scores(sample: Sample, made: Mapping[str, Credits], weight: Floats) -> dict[str, Values]:
+def scores(sample: Sample, made: Mapping[str, Judged], weight: Floats) -> dict[str, Values]:
     """Each credit against the truth, at all weights [1 + B, G]."""
     return {name: _values(sample, one, weight) for name, one in made.items()}
 
@@ -87,18 +71,18 @@ def baselines(sample: Sample, weight: Floats, seed: Sequence[int]) -> dict[str, 
     everywhere, mixed = np.full((2, lay.S), np.nan)
     everywhere[at] = metrics.per_depth(good, depth)
     mixed[at[inside]] = metrics.per_depth(good[inside], depth[inside])
-    over_all = _values(sample, Credits(everywhere), weight)
+    over_all = _values(sample, Judged(everywhere), weight)
     return {
         CONSTANT_PER_DEPTH: {
-            **_values(sample, Credits(mixed), weight),
+            **_values(sample, Judged(mixed), weight),
             **{name: over_all[name] for name in ("pooled_all", "unjudged")},
         },
-        CONSTANT: _values(sample, Credits(np.zeros(lay.S)), weight),
-        RANDOM: _values(sample, Credits(np.random.default_rng(seed).normal(size=lay.S)), weight),
+        CONSTANT: _values(sample, Judged(np.zeros(lay.S)), weight),
+        RANDOM: _values(sample, Judged(np.random.default_rng(seed).normal(size=lay.S)), weight),
     }
 
 
-def _values(sample: Sample, made: Credits, weight: Floats) -> Values:
+def _values(sample: Sample, made: Judged, weight: Floats) -> Values:
     lay, mixed = sample.batch.layout, sample.mixed
     inside, at = weight * mixed, np.flatnonzero(sample.decision)
     c, good, prompt, size = made.credit[at], sample.good[at], lay.step_group[at], lay.G
@@ -123,7 +107,7 @@ def _values(sample: Sample, made: Credits, weight: Floats) -> Values:
     return values if made.sd is None else {**values, **_coverage(made, sample.truth, known)}
 
 
-def _coverage(made: Credits, truth: Floats, rows: Ints) -> Values:
+def _coverage(made: Judged, truth: Floats, rows: Ints) -> Values:
     """How often credit +- 1.645 sd holds the true advantage, and how wide it is."""
     sd = np.asarray(made.sd, float)
     rows = rows[~np.isnan(made.credit[rows]) & ~np.isnan(sd[rows])]

@@ -1,6 +1,7 @@
 """What the suite `mdp` found, as rows, tables and plots. Found: (setting, n) -> name -> figure -> number per world."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ Found = Mapping[tuple[str, int], Mapping[str, Mapping[str, Any]]]
 
 FIGURES = ("pearson", "spearman", "sign", "same", "pooled", "cosine", "mse", "nmse", "bias", "variance")
 SURE = ("coverage", "coverage_nonzero", "width")
-PAIRED = ("pearson", "mse")
+PAIRED = ("pearson", "spearman", "same", "cosine", "mse")
 
 
 def rows(found: Found) -> list[dict[str, Any]]:
@@ -26,7 +27,7 @@ def rows(found: Found) -> list[dict[str, Any]]:
             if "error" in one:
                 out.append({**row, "error": one["error"]})
                 continue
-            row["calls"] = one["calls"]
+            row |= {"calls": one["calls"], "unjudged": one["unjudged"]}
             for figure in (*FIGURES, *SURE):
                 if figure in one:
                     m = mean(one[figure])
@@ -42,7 +43,8 @@ def means(found: Found) -> list[dict[str, Any]]:
         for name in _names(found):
             here = [one for one in _of(found, n, name).values() if "error" not in one]
             row: dict[str, Any] = {"n": n, "method": name, "settings": len(here)}
-            row["calls"] = float(np.mean([one["calls"] for one in here])) if here else math.nan
+            for figure in ("calls", "unjudged"):
+                row[figure] = float(np.mean([one[figure] for one in here])) if here else math.nan
             for figure in (*FIGURES, *SURE):
                 some = [mean(one[figure]) for one in here if figure in one]
                 if some:
@@ -76,7 +78,7 @@ def tables(found: Found, told: Sequence[int], groups: Mapping[str, Sequence[str]
     """Pearson at the numbers told, squared error, gradient and intervals at the last of them; means; pairs; errors."""
     out = [_means_table(found, n) for n in told]
     out += [_by_setting(found, "pearson", n, *group) for n in told for group in groups.items()]
-    for figure in ("mse", "cosine"):
+    for figure in ("spearman", "same", "cosine", "mse"):
         out += [_by_setting(found, figure, told[-1], *group) for group in groups.items()]
     out.append(_coverage_table(found, told[-1]))
     if any(map(_advantage, _names(found))):
@@ -154,14 +156,16 @@ def _means_table(found: Found, n: int) -> Table:
     lines = []
     for row in (row for row in means(found) if row["n"] == n and row["settings"]):
         first = _cell(row["pearson"], row["pearson_interval"])
-        lines.append([row["method"], first, *(_cell(row[f]) for f in FIGURES[1:]), f"{row['calls']:.0f}"])
+        rest = [*(_cell(row[f]) for f in FIGURES[1:]), f"{row['calls']:.0f}", f"{row['unjudged']:.0%}"]
+        lines.append([row["method"], first, *rest])
     return Table(
         f"Means of all settings, N={n}",
-        ("method", *FIGURES, "calls"),
+        ("method", *FIGURES, "calls", "not judged"),
         lines,
         "mse: squared error over the truth's, credit scaled by one number per setting; nmse = bias + variance: "
         "unscaled. sign, same, pooled: 0.5 is chance. calls: rollouts per prompt. Worlds where a figure is undefined "
-        "(pearson: all credit equal) are left out.",
+        "(pearson: all credit equal) are left out. not judged: share of steps without credit; the figures are over the "
+        "others, so a method that abstains is not comparable.",
     )
 
 
@@ -193,11 +197,14 @@ def _coverage_table(found: Found, n: int) -> Table:
 
 
 def _paired_table(found: Found, told: Sequence[int]) -> Table:
-    lines = []
-    pairs = paired(found)
+    lines, pairs = [], paired(found)
+    single: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in pairs:
+        if row["setting"] != "all":
+            single[row["n"], row["method"], row["against"], row["figure"]].append(row)
     for row in (row for row in pairs if row["setting"] == "all" and row["n"] in told):
-        same = [r for r in pairs if all(r[k] == row[k] for k in ("n", "method", "against", "figure")) and r is not row]
-        better = 1 if row["figure"] == "pearson" else -1
+        same = single[row["n"], row["method"], row["against"], row["figure"]]
+        better = -1 if row["figure"] == "mse" else 1
         ends = [sorted(better * x for x in r["difference_interval"]) for r in same]
         counts = (sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends))
         lines.append(

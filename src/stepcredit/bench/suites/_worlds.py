@@ -68,4 +68,19 @@ FAMILIES: dict[str, Callable[[int], World]] = {
     "stop": _world("stop"),
 }
 
-SETTINGS = {**LAYERED, **FAMILIES}
+GOOD: dict[str, Callable[[int], World]] = {
+    "5 det, good": _world("layered", partial(mistakes, epsilon=0.1), horizon=5),
+    "20 det, good": _world("layered", partial(mistakes, epsilon=0.1), horizon=20),
+    "10 sto, good": _world("layered", partial(mistakes, epsilon=0.1), horizon=10, noise=0.3),
+    "dead_end, good": _world("dead_end", partial(mistakes, epsilon=0.1)),
+    "all_of 10, good": _world("all_of", partial(mistakes, epsilon=0.1), horizon=10, at=(1, 3, 5, 7, 9)),
+    "threshold, good": _world("threshold", partial(mistakes, epsilon=0.1)),
+}
+
+DENSE: dict[str, Callable[[int], World]] = {
+    "10 dense": _world("layered", horizon=10, dense=0.3),
+    "20 sto dense": _world("layered", horizon=20, noise=0.3, dense=0.3),
+}
+
+GROUPS = {"layered": LAYERED, "other families": FAMILIES, "good policies": GOOD, "dense rewards": DENSE}
+SETTINGS = {name: make for group in GROUPS.values() for name, make in group.items()}

@@ -9,13 +9,14 @@ from zlib import crc32
 import numpy as np
 
 from stepcredit.bench import metrics
-from stepcredit.bench.entries import credit, entries
+from stepcredit.bench.entries import entries, judge
 from stepcredit.bench.suite import Cell, Line, Plot, Result, Table
 from stepcredit.bench.suites._figures import mean, ours, over_draws
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.envs import worlds
 from stepcredit.envs.tabular import World, sample
+from stepcredit.errors import StepCreditError
 
 QUICK: dict[str, Any] = {"worlds": 16, "draws": 4}
 N, HORIZON, PLAIN_GROUP = 8, 10, "grpo"
@@ -126,8 +127,8 @@ def measure_one(sweep: str, x: float, names: Sequence[str], count: int, draws: i
     for name in names:
         try:
             found = _by_world(name, seen, true)
-        except Exception as error:  # a method of anyone's: its failure is a row, the others go on
-            out[name] = {"error": f"{type(error).__name__}: {error}"}
+        except StepCreditError as error:  # its failure is a row, the others go on
+            out[name] = {"error": error.message}
             continue
         told = dict(zip(FIGURES, (*found, found[0] - plain[0]), strict=True))
         out[name] = {f: [float(f"{v:.7g}") for v in over_draws(values).tolist()] for f, values in told.items()}
@@ -138,7 +139,7 @@ def _by_world(name: str, seen: Sequence[Batch], true: Sequence[Batch]) -> Floats
     """[2, D, W] pearson with the exact advantage, and same."""
     out = np.full((2, len(seen), true[0].layout.G), np.nan)
     for k, (batch, exact) in enumerate(zip(seen, true, strict=True)):
-        given = credit(name, batch)
+        given = judge(name, batch).credit
         decision, good = exact["truth.decision"] > 0, exact["truth.good"] > 0
         for w in range(exact.layout.G):
             rows = np.flatnonzero(exact.layout.step_group == w)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stepcredit.bench import paired
-from stepcredit.bench.entries import entries
+from stepcredit.bench.entries import Judged, entries
 from stepcredit.bench.suite import Cell, Result
 from stepcredit.bench.suites import _game24_scores as score
 from stepcredit.bench.suites import _game24_worlds as worlds
@@ -144,7 +144,7 @@ def _simulated(
     given = {str(n): {"tally": score.tally([made]), "failed": failed}}
     if n < GIVEN:
         larger, failed = score.credits(names, whole)
-        cut = {name: score.Credits(x.credit[rows], None if x.sd is None else x.sd[rows]) for name, x in larger.items()}
+        cut = {name: Judged(x.credit[rows], None if x.sd is None else x.sd[rows]) for name, x in larger.items()}
         given[str(GIVEN)] = {"tally": score.tally([score.scores(sample, cut, weight)]), "failed": failed}
     return {"n": n, "puzzles": lay.G, "rollouts": max(n, GIVEN), "given": given, "policy": policy}
 

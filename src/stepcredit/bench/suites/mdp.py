@@ -8,16 +8,16 @@ from zlib import crc32
 
 import numpy as np
 
-from stepcredit.bench.entries import PLAIN, entries
+from stepcredit.bench.entries import entries, judge
 from stepcredit.bench.suite import Cell, Result
 from stepcredit.bench.suites import _exact, _figures, _mdp_report
 from stepcredit.bench.suites._exact import Draws
 from stepcredit.bench.suites._references import REFERENCES, Judged, references
-from stepcredit.bench.suites._worlds import FAMILIES, LAYERED, SETTINGS
-from stepcredit.credit import assign
+from stepcredit.bench.suites._worlds import GROUPS, SETTINGS
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.envs.tabular import World, sample
+from stepcredit.errors import StepCreditError
 
 QUICK: dict[str, Any] = {"n": (8, 32), "worlds": 16, "draws": 3}
 TOLD = (8, 32)
@@ -56,12 +56,13 @@ def measure_one(setting: str, n: int, names: Sequence[str], worlds: int, draws: 
     for name in names:
         try:
             judged = _judge(name, drawn, crc32(f"{setting} {n} {seed} {name}".encode()))
-        except Exception as error:  # a method of anyone's: its failure is a row, the others go on
-            out[name] = {"error": f"{type(error).__name__}: {error}"}
+        except StepCreditError as error:  # its failure is a row, the others go on
+            out[name] = {"error": error.message}
             continue
         found = figures(made, drawn, judged, squares, gradients)
         out[name] = {
             "calls": judged.calls,
+            "unjudged": float(np.mean(np.isnan(judged.credit))),
             **{figure: [float(f"{x:.7g}") for x in values.tolist()] for figure, values in found.items()},
         }
     return out
@@ -96,18 +97,14 @@ def _judge(name: str, draws: Draws, seed: int) -> Judged:
 def _judge_batch(name: str, batch: Batch, random: np.random.Generator) -> Judged:
     if name in REFERENCES:
         return REFERENCES[name](batch, random)
-    calls = batch.layout.R / batch.layout.G
-    if name in PLAIN:
-        return Judged(PLAIN[name](batch), None, calls)
-    given = assign(batch, name)
-    sd = None if given.per == "token" or name.endswith(_figures.QUALITY) else given.extras.get("sd")
-    return Judged(given.steps, sd, calls)
+    given = judge(name, batch)
+    return Judged(given.credit, None if name.endswith(_figures.QUALITY) else given.sd, batch.layout.R / batch.layout.G)
 
 
 def result(settings: Settings, values: dict[str, Any]) -> Result:
     """Rows per setting, number of rollouts and method; means over settings; our own methods against every other."""
     found = {(name, n): values[f"{name}, n={n}"] for n in settings.n for name in SETTINGS}
     told = [n for n in TOLD if n in settings.n] or [settings.n[-1]]
-    groups = {"layered": tuple(LAYERED), "other families": tuple(FAMILIES)}
+    groups = {title: tuple(group) for title, group in GROUPS.items()}
     more = {"means": _mdp_report.means(found), "paired": _mdp_report.paired(found)}
     return Result(_mdp_report.rows(found), _mdp_report.tables(found, told, groups), _mdp_report.plots(found), more)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stepcredit.bench.entries import credit, entries
+from stepcredit.bench.entries import entries, judge
 from stepcredit.bench.metrics import per_depth
 from stepcredit.bench.paired import Paired, interval, pooled, same, weights
 from stepcredit.bench.suite import Cell, Result, Table
@@ -21,7 +21,7 @@ from stepcredit.bench.suites._agentprocessbench import DRAWS, POOLED, between, f
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.data.reading import Reading
-from stepcredit.errors import DataError
+from stepcredit.errors import DataError, StepCreditError
 from stepcredit.ops import state_cells
 
 BROADCAST = "outcome broadcast"
@@ -101,7 +101,10 @@ def cells(settings: Settings) -> list[Cell]:
 def against_people(paths: Sequence[str], method: str, seed: int) -> list[dict[str, Any]]:
     """The rows of a method: how it ranks the steps, and how it finds the first error."""
     truth = _truth(paths)
-    given = _credit(paths, method, truth)
+    try:
+        given = _credit(paths, method, truth)
+    except StepCreditError as error:  # its failure is a row, the others go on
+        return [{"part": "ranking", "error": error.message}]
     weight = weights(truth.questions, DRAWS, seed)
     judged = ~np.isnan(given)
     ranking: dict[str, Any] = {"part": "ranking", "unjudged": int(np.sum(~judged & ~np.isnan(truth.label)))}
@@ -366,6 +369,6 @@ def _credit(paths: Sequence[str], method: str, truth: Truth) -> Floats:
     if method in BASELINES:
         given = baseline(method, truth)
     else:
-        given = np.concatenate([credit(method, _blind(path)) for path in paths])
+        given = np.concatenate([judge(method, _blind(path)).credit for path in paths])
     size = float(np.nanmax(np.abs(given), initial=0))
     return np.round(given / size, 12) if size > 0 else given

@@ -32,10 +32,12 @@ PRESETS = {
     )
 }
 
-_STRENGTHS: Floats = np.exp2(np.arange(-3.0, 2.0))  # no more: under a good policy the few bad states are exceptions
+_STRENGTHS: Floats = np.exp2(np.arange(-3.0, 7.0))
+_STRONGEST = 2.0  # of an advantage: under a good policy few states are bad, and must show after a few visits
 _ALIAS: Floats = np.exp2(np.arange(-2.0, 10.0))
 _UNSEEN: Floats = np.exp2(np.arange(-4.0, 6.0))
 _LEVELS = 9  # of their own; later ones are alike
+_ENDS = _LEVELS + 1
 _RARE = 0.2
 _DEAD = 1 / 3
 _SHARED = 4.0
@@ -65,7 +67,8 @@ def stepcredit_graph(
     l = (s, a, t) is what was done and where it led, n its visits, S the sum of their outcomes, scaled to [0, 1]
     (over the batch if they have two values, else over the prompt). All else is fitted to the batch:
 
-    - m, k: mean and strength (in visits) of a value before anything is seen, per depth, ends apart (beta-binomial). m
+    - m, k: mean and strength (in visits; of an advantage 2 at most) of a value before anything is seen, per depth, ends
+      apart (beta-binomial). m
       is moved by how the prompt does and, where success is rare (m <= 0.2), by the share of the prompt's rollouts that
       come by; values of prompts that do better differ more, k ~ m^-1/2.
     - alias: how many visits the value of t is worth to one of the ways that lead there: large where states say all that
@@ -125,7 +128,7 @@ def stepcredit_graph(
             None if action is None else action[rows],
         )
         nodes = state_graph(walk)
-        mean, k = _prior(nodes, strength)
+        mean, k = _prior(nodes, strength, _STRENGTHS[-1] if output == "quality" else _STRONGEST)
         if output == "quality":
             q = _alive(nodes, mean, k, floor, np.arange(nodes.size))[nodes.t]
             out[at], sd[at] = q, np.sqrt(q * (1 - q))
@@ -183,15 +186,15 @@ def _scaled(group: Ints, reached: Floats) -> tuple[Floats, Floats, Bools]:
     return np.divide(reached - low[group], spans, out=above, where=differ), spans, differ
 
 
-def _prior(nodes: Graph, strength: float | None) -> tuple[Floats, Floats]:
-    """[N] mean and strength of a node's value before its own visits are seen."""
-    kind = np.where(nodes.ends >= nodes.n, _LEVELS + 1, np.minimum(nodes.level, _LEVELS))
-    of_kind, k = _fit(nodes, kind, _STRENGTHS if strength is None else np.array([strength]))
+def _prior(nodes: Graph, strength: float | None, most: float) -> tuple[Floats, Floats]:
+    """[N] mean and strength, `most` at most, of a node's value before its own visits are seen."""
+    kind = np.where(nodes.ends >= nodes.n, _ENDS, np.minimum(nodes.level, _LEVELS))
+    of_kind, k = _fit(nodes, kind, _STRENGTHS[most >= _STRENGTHS] if strength is None else np.array([strength]))
     rollouts, won = (np.bincount(nodes.group, weights=x) for x in (nodes.starts, nodes.starts_won))
     overall = won.sum() / rollouts.sum()
     prompt = _logit((won + k[0] * overall) / np.maximum(rollouts + k[0], 1e-9)) - _logit(overall)
     mean = _expit(_logit(of_kind[kind]) + prompt[nodes.group])
-    k_node = np.clip(k[kind] * np.sqrt(of_kind[kind] / mean), _STRENGTHS[0] / 2, _STRENGTHS[-1])
+    k_node = np.clip(k[kind] * np.sqrt(of_kind[kind] / mean), _STRENGTHS[0] / 2, most)
     if strength is not None:
         k_node = np.full(nodes.size, float(strength))
     pull = (of_kind <= _RARE)[kind] & (nodes.level > 0)
@@ -206,8 +209,7 @@ def _prior(nodes: Graph, strength: float | None) -> tuple[Floats, Floats]:
 def _fit(nodes: Graph, kind: Ints, strengths: Floats) -> tuple[Floats, Floats]:
     """Mean of each kind of node, and the strength of the likeliest beta-binomial around it.
 
-    Nodes met once say nothing of the strength. Where there are no others it is (steps to come) / (steps gone): then the
-    variance of values grows evenly along the way, and the steps of a rollout share its surprise.
+    Nodes met once say nothing of the strength, so it is drawn to one visit; that of ends, which mostly decide, to less.
     """
     size = int(kind.max()) + 1
     cell = cells(kind, nodes.n.astype(np.int64), _ids(nodes.won))
@@ -221,9 +223,8 @@ def _fit(nodes: Graph, kind: Ints, strengths: Floats) -> tuple[Floats, Floats]:
     b = (1 - mean[at]) * strengths[:, None]
     gain = count * (log_beta(a + won, b + n - won) - log_beta(a, b))
     fit = np.array([np.bincount(at, weights=row, minlength=size) for row in gain])
-    gone, ahead = (np.bincount(kind, weights=x, minlength=size) for x in (nodes.n * nodes.level, nodes.ahead))
-    even = np.clip(ahead / np.maximum(gone, 1e-9), _STRENGTHS[0], _STRENGTHS[-1])
-    best = np.argmax(fit - 0.1 * (np.log2(strengths)[:, None] - np.log2(even)) ** 2, axis=0)
+    usual = np.where(np.arange(size) == _ENDS, _STRENGTHS[0], 1.0)
+    best = np.argmax(fit - 0.1 * (np.log2(strengths)[:, None] - np.log2(usual)) ** 2, axis=0)
     return mean, strengths[best]
 
 
