@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stepcredit.bench import advice
-from stepcredit.bench.entries import credit, entries
+from stepcredit.bench.entries import entries, judge
 from stepcredit.bench.plot import draw
 from stepcredit.bench.profile import profile
 from stepcredit.bench.suite import Cell, Line, Plot, Store, measure
@@ -72,12 +72,13 @@ def test_a_store_of_other_settings_is_refused(tmp_path):
     assert len(file.read_text("utf-8").splitlines()) == 5
 
 
-def test_a_file_that_is_no_store_is_left_alone(tmp_path):
+@pytest.mark.parametrize("text", ["all my work", "all my work\n", "[3]\n", '{"a": 1}\n', "\x1f\x8b"])
+def test_a_file_that_is_no_store_is_left_alone(tmp_path, text):
     file = tmp_path / "thesis.txt"
-    file.write_text("all my work\n", "utf-8")
+    file.write_text(text, "utf-8")
     with pytest.raises(StepCreditError, match="not a file of finished cells"):
         Store(file, HEAD)
-    assert file.read_text("utf-8") == "all my work\n"
+    assert file.read_text("utf-8") == text
 
 
 def test_equal_plots_give_equal_files(tmp_path):
@@ -119,8 +120,47 @@ def test_plain_estimators_by_hand():
             "next_state": [1, 1, 2, 3],
         }
     )
-    np.testing.assert_allclose(credit("q_minus_v", batch), [0.0, 0.0, -0.5, 0.5])
-    np.testing.assert_allclose(credit("same edge", batch), [0.0, 0.0, -0.5, 0.5])
+    np.testing.assert_allclose(judge("q_minus_v", batch).credit, [0.0, 0.0, -0.5, 0.5])
+    np.testing.assert_allclose(judge("same edge", batch).credit, [0.0, 0.0, -0.5, 0.5])
+
+
+BAD = '''
+from stepcredit.credit import Card
+
+CARD = Card("Bad", "none", "", "derived", needs="outcomes", bias="", departures="")
+
+
+def {name}(layout, outcome):
+    """Does what it should not."""
+    {body}
+    return outcome[layout.rollout]
+'''
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "why"),
+    [
+        ("writes", "outcome -= outcome.mean()", "read-only"),
+        ("leaves", "raise SystemExit(0)", "SystemExit"),
+        ("breaks", "1 / 0", "ZeroDivisionError"),
+        ("infinite", "return outcome[layout.rollout] + float('inf')", "infinite"),
+        ("short", "return outcome[:1]", "shape"),
+    ],
+)
+def test_a_method_that_fails_says_why_and_changes_nothing(tmp_path, batch, name, body, why):
+    path = tmp_path / f"{name}.py"
+    path.write_text(BAD.format(name=name, body=body), "utf-8")
+    before = batch["outcome"].copy()
+    with pytest.raises(StepCreditError, match=why):
+        judge(str(path), batch)
+    np.testing.assert_array_equal(batch["outcome"], before)
+
+
+def test_what_a_method_prints_is_no_result(tmp_path, batch, capsys):
+    path = tmp_path / "prints.py"
+    path.write_text(BAD.format(name="prints", body="print('HELLO')"), "utf-8")
+    judge(str(path), batch)
+    assert capsys.readouterr() == ("", "HELLO\n")
 
 
 def test_profile_by_hand():

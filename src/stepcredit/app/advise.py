@@ -18,13 +18,14 @@ from stepcredit.app.options import (
     load,
     stated,
 )
-from stepcredit.bench.advice import Expected, Setting, expected, measured, nearest
+from stepcredit.bench.advice import FAR, Expected, Setting, expected, measured, nearest
 from stepcredit.bench.entries import OURS
 from stepcredit.bench.profile import Profile, profile
 from stepcredit.credit import get, names
 from stepcredit.credit.run import applicable
 from stepcredit.data import Batch
 
+EVIDENCE = ("gain", "match", "score", "token_logratio", "token_value", "value")
 FEW = 0.25  # with a smaller share of steps in shared states, methods that compare states have little to compare
 SHOWN = 6
 
@@ -43,8 +44,9 @@ def advise(
     """Look at rollouts (how many per task, how long, how often they succeed, how often states come back, what columns
     they have) and say which methods fit them, why, and how right those were in the most similar settings measured.
 
-    rho: rank correlation with the exact advantage. same: how often the better of two steps taken in the same state has
-    more credit; 0.5 is chance. Your rollouts are none of those worlds: read the order, not the digits.
+    rho: rank correlation with the exact advantage inside a task; mean, least and most over three settings. same: how
+    often the better of two steps taken in the same state has more credit; 0.5 is chance. The settings are small worlds
+    with exact truth, your rollouts are none of them: read the order, not the digits.
 
     Example: stepcredit advise runs.jsonl --states last
     """
@@ -52,9 +54,9 @@ def advise(
     batch = stated(batch, states, normalize)
     mine = profile(batch)
     near = nearest(mine, measured())
-    able, lacking = _able(batch)
+    able, lacking = _able(batch, mine)
     order = expected([setting for _, setting in near], able)
-    reasons = told(mine, batch)
+    reasons = told(mine, batch, near[0][0])
     if json:
         print_json(
             {
@@ -75,11 +77,16 @@ def advise(
         note(f"cannot run here: {', '.join(lacking)}; stepcredit methods NAME says what each needs")
 
 
-def _able(batch: Batch) -> tuple[list[str], dict[str, str]]:
+def _able(batch: Batch, mine: Profile) -> tuple[list[str], dict[str, str]]:
+    """Methods that can run here and would say something, and why others cannot."""
     able, lacking = [], {}
     for name in names():
         method = get(name)
         why = applicable(method, batch)
+        if why is None and mine.success != mine.success:
+            why = f"{name} needs outcomes that differ"
+        if why is None and mine.rollouts < 2 and name != "reinforce_plus_plus":
+            why = f"{name} compares the rollouts of a task, and here is one of each"
         if why is not None:
             lacking[name] = why
             continue
@@ -89,23 +96,27 @@ def _able(batch: Batch) -> tuple[list[str], dict[str, str]]:
     return able, lacking
 
 
-def told(mine: Profile, batch: Batch) -> list[str]:
-    """What about these rollouts decides, in sentences."""
+def told(mine: Profile, batch: Batch, far: float) -> list[str]:
+    """What about these rollouts decides, in sentences; `far`: how much the nearest setting differs."""
     out = []
+    if mine.success != mine.success:
+        out.append("No two outcomes differ (or none is known): there is nothing that credit could be given for.")
     if mine.rollouts < 2:
-        out.append("One rollout per task: methods that compare rollouts give 0 or the bare outcome. Sample 4 or more.")
+        out.append("One rollout per task: there is nothing to compare it with. Sample 4 or more of each.")
     if mine.mixed == mine.mixed and mine.mixed < 1:
         out.append(f"{share(1 - mine.mixed)} of the tasks have rollouts of equal outcome: there group methods give 0.")
     if "state" not in batch:
         out.append(
-            "No states: all steps of a rollout get the same credit, whatever the method, unless it has other evidence. "
+            "No states: methods that have outcomes alone give all steps of a rollout the same credit. "
             "`--states last` makes states from observations; `stepcredit state` shows how much they merge."
         )
     elif mine.met < FEW:
         out.append(
             f"States seldom come back ({share(mine.met)} of the later steps are in a state that another rollout met): "
-            "elsewhere methods that compare equal states do what they do without. Coarser states (`stepcredit state` "
-            "shows how much they merge) or evidence (a judge, a process reward model, log-probabilities) tell more."
+            "elsewhere methods that compare states guess. On such rollouts of search agents, whose steps people "
+            "judged, giving all steps the outcome (`grpo`) agreed with people as well as any of them or better (docs: "
+            "leaderboard, people). Coarser states (`stepcredit state` shows how much they merge) or evidence (values, scores of a "
+            "process reward model, log-probabilities) tell more."
         )
     else:
         out.append(
@@ -118,13 +129,18 @@ def told(mine: Profile, batch: Batch) -> list[str]:
             f"{share(mine.back)} of the steps are in a state that the rollout had been in before: states that are sets "
             "or summaries may hide what differs; compare `--states last` and `--states history`."
         )
-    evidence = [n for n in ("value", "score", "votes", "gain", "token_logratio", "match", "label") if n in batch]
+    used = {column: name for name in names() if applicable(get(name), batch) is None for column in get(name).needs}
+    evidence = {c: m for c, m in used.items() if c in EVIDENCE and not np.isnan(batch[c]).all()}
     if evidence:
-        out.append(
-            f"Evidence is there ({', '.join(evidence)}): methods that use it can tell steps apart without states."
-        )
+        which = ", ".join(f"{column} ({method})" for column, method in sorted(evidence.items()))
+        out.append(f"Evidence about steps is there: {which}. It can tell steps apart without states.")
     if batch.layout.is_tree:
         out.append("Rollouts share steps (a tree): methods over trees use the branches as samples of one state.")
+    if far > FAR:
+        out.append(
+            f"None of the settings measured is much like this (the nearest differs by {far:.1f}, {FAR:g} is far): take "
+            "the table below for a hint."
+        )
     return out
 
 
@@ -145,9 +161,14 @@ def _print(mine: Profile, near: list[tuple[float, Setting]], order: list[Expecte
     for reason in reasons:
         say(reason)
     say()
+    if not order:
+        return
     table(
-        ["method", "rho", "90%", "same"],
-        [[one.method, f"{one.rho:.2f}", f"{one.low:.2f} to {one.high:.2f}", f"{one.same:.2f}"] for one in order],
-        title="in the most similar settings measured: " + ", ".join(one.name for _, one in near),
+        ["method", "rho", "least, most", "same"],
+        [[one.method, f"{one.rho:.2f}", f"{one.least:.2f}, {one.most:.2f}", f"{one.same:.2f}"] for one in order],
+        title="in the most similar settings measured: " + ", ".join(f"{one.name} ({far:.1f})" for far, one in near),
     )
-    say("An entry @quality is a score to rank and filter steps with; it is no advantage, so its rho is low.")
+    say(
+        "In brackets how much a setting differs from your rollouts. An entry @quality is a score to rank and filter "
+        "steps with; it is no advantage, so its rho is low."
+    )

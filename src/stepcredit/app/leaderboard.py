@@ -144,7 +144,8 @@ def _page(
         f"{minutes:.0f} minutes of measuring; "
         f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores. Intervals are 90%, "
         "over puzzles, worlds or questions. `same edge` (the mean group advantage of identical steps) and `q_minus_v` "
-        "model nothing; constants and random numbers say what is nothing. Never compare across numbers of rollouts: which prompts have both outcomes changes with them."
+        "model nothing; constants and random numbers say what is nothing. Never compare across numbers of rollouts: "
+        "which prompts have both outcomes changes with them."
     )
     yield ""
     yield from _table(board.summary({name: done.result for name, done in found.items()}))

@@ -11,6 +11,7 @@ from stepcredit.bench.profile import Profile
 from stepcredit.errors import StepCreditError
 
 NEAREST = 3
+FAR = 1.0  # a difference from which on no setting can be called similar
 FILE = "measured.json"  # beside this module; written by `stepcredit bench leaderboard --measured`
 
 
@@ -23,13 +24,13 @@ class Setting(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a method reached in the nearest settings: means over them of rank correlation with the exact advantage (with
-    the means of its 90% bounds), and of `same`."""
+    """What a method reached in the nearest settings: rank correlation with the exact advantage inside a prompt, mean,
+    least and most over them; and the mean of `same`."""
 
     method: str
     rho: float
-    low: float
-    high: float
+    least: float
+    most: float
     same: float
 
 
@@ -66,8 +67,8 @@ def expected(settings: Iterable[Setting], methods: Iterable[str]) -> list[Expect
     out = []
     for method in methods:
         if all(method in one.reached for one in some):
-            columns = zip(*(one.reached[method] for one in some), strict=True)
-            out.append(Expected(method, *(_mean(column) for column in columns)))
+            rho, _, _, same = zip(*(one.reached[method] for one in some), strict=True)
+            out.append(Expected(method, _mean(rho), min(rho), max(rho), _mean(same)))
     return sorted(out, key=lambda one: -one.rho if one.rho == one.rho else math.inf)
 
 

@@ -12,8 +12,8 @@ from stepcredit.ops import cells
 class Profile(NamedTuple):
     """A batch in the numbers that decide which method fits. NaN: not known.
 
-    tasks; rollouts: median per task; mixed: share of tasks whose rollouts differ in outcome; success: mean outcome,
-    scaled to 0..1 between the least and the greatest; steps: median length of a rollout, longest;
+    tasks; rollouts: median per task; mixed: of the tasks with two or more known outcomes, the share whose outcomes
+    differ; success: mean outcome, scaled to 0..1 between the least and the greatest; steps: median length, longest;
     met: share of steps after the first whose state another rollout of the task met too; chosen: share of steps for
     which another rollout of the task went from the same state to the same next one; back: share of steps in a state
     that the rollout had been in before.
@@ -39,7 +39,9 @@ def profile(batch: Batch) -> Profile:
     low, high = np.full(lay.G, np.inf), np.full(lay.G, -np.inf)
     np.minimum.at(low, lay.group[known], outcome[known])
     np.maximum.at(high, lay.group[known], outcome[known])
-    span = np.ptp(outcome[known]) if known.any() else 0.0
+    several = np.bincount(lay.group[known], minlength=lay.G) > 1
+    with np.errstate(over="ignore"):
+        span = np.ptp(outcome[known]) if known.any() else 0.0
     length = lay.paths.length
     met = chosen = back = np.nan
     if "state" in batch:
@@ -55,8 +57,8 @@ def profile(batch: Batch) -> Profile:
     return Profile(
         tasks=lay.G,
         rollouts=float(np.median(per_task)) if lay.G else float("nan"),
-        mixed=float(np.mean(low < high)) if known.any() else float("nan"),
-        success=float(np.mean(outcome[known] - outcome[known].min()) / span) if span else float("nan"),
+        mixed=float(np.mean((low < high)[several])) if several.any() else float("nan"),
+        success=float(np.mean(outcome[known] - outcome[known].min()) / span) if 0 < span < np.inf else float("nan"),
         steps=float(np.median(length)) if lay.R else float("nan"),
         longest=int(length.max(initial=0)),
         met=met,

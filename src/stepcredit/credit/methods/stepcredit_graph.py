@@ -103,14 +103,16 @@ def stepcredit_graph(
     >>> stepcredit_graph(two, np.array([1.0, 0.0]), zeros, after, strength=1.0, alias=0.0).credit
     array([ 0.25, -0.25])
     """
-    if not (strength is None or strength > 0) or not (alias is None or alias >= 0) or not 0 < floor < 1:
+    finite = all(x is None or np.isfinite(x) for x in (strength, alias))
+    if not finite or not (strength is None or strength > 0) or not (alias is None or alias >= 0) or not 0 < floor < 1:
         raise StepCreditError(
             f"stepcredit_graph: got {strength=}, {alias=}, {floor=}",
             hint="strength is above 0, alias 0 or more, floor between 0 and 1",
         )
     paths = layout.paths
     out, sd = np.full((2, paths.rows.size), np.nan)
-    known = ~np.isnan(np.asarray(outcome, float))
+    outcome = np.asarray(outcome, float)
+    known = ~np.isnan(outcome)
     for number in range(int(layout.batches.max(initial=-1)) + 1):
         rollouts = known & (layout.batches == number)
         at = np.flatnonzero(rollouts[paths.rollout])
