@@ -139,3 +139,27 @@ def test_what_is_advised_was_measured_for_every_method_that_the_worlds_can_run()
 
     able = set(entries(tabular.sample([worlds.get("ring")()], 2, seed=0))) - {"q_minus_v", "same edge"}
     assert all(able <= set(setting.reached) for setting in measured())
+
+
+def test_advice_names_the_evidence_that_a_method_here_uses(run, tmp_path):
+    steps = [{"text": t, "evidence": {"score": s}} for t, s in (("one", 0.2), ("two", 0.9))]
+    path = save(tmp_path / "runs.jsonl", *(rollout("g", r, r % 2, steps) for r in range(4)))
+    reasons = run("advise", path, "--json").json()["reasons"]
+    assert any("score (pure)" in reason for reason in reasons)
+
+
+def test_no_advice_where_nothing_can_be_said(run, tmp_path):
+    steps = [{"state": "a"}, {"state": "b"}]
+    one = run("advise", save(tmp_path / "one.jsonl", *(rollout(f"g{g}", 0, g % 2, steps) for g in range(4))), "--json")
+    assert [m["method"] for m in one.json()["methods"]] == ["reinforce_plus_plus"]
+    none = run("advise", save(tmp_path / "none.jsonl", *(rollout("g", r, None, steps) for r in range(4))), "--json")
+    assert none.json()["methods"] == []
+    assert "nothing that credit could be given for" in none.json()["reasons"][0]
+
+
+def test_a_method_that_raises_is_a_row_and_the_others_go_on(run, tmp_path):
+    path = tmp_path / "raises.py"
+    path.write_text(METHOD.replace("mine", "raises").replace("return 0.5", "raise RuntimeError('no') #"), "utf-8")
+    told = run("bench", "mdp", *small("mdp"), "-M", path, "-M", "grpo", "--json").json()
+    assert {r["method"] for r in told["rows"] if "error" in r} == {str(path)}
+    assert any(r["method"] == "grpo" and r["pearson"] is not None for r in told["rows"])

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from stepcredit.app.console import note, print_json, say, share, table
@@ -115,8 +116,8 @@ def told(mine: Profile, batch: Batch, far: float) -> list[str]:
             f"States seldom come back ({share(mine.met)} of the later steps are in a state that another rollout met): "
             "elsewhere methods that compare states guess. On such rollouts of search agents, whose steps people "
             "judged, giving all steps the outcome (`grpo`) agreed with people as well as any of them or better (docs: "
-            "leaderboard, people). Coarser states (`stepcredit state` shows how much they merge) or evidence (values, scores of a "
-            "process reward model, log-probabilities) tell more."
+            "leaderboard, people). Coarser states (`stepcredit state` shows how much they merge) or evidence (values, "
+            "scores of a process reward model, log-probabilities) tell more."
         )
     else:
         out.append(

@@ -104,7 +104,7 @@ def against_people(paths: Sequence[str], method: str, seed: int) -> list[dict[st
     try:
         given = _credit(paths, method, truth)
     except StepCreditError as error:  # its failure is a row, the others go on
-        return [{"part": "ranking", "error": error.message}]
+        return [{"part": "failed", "error": error.message}]
     weight = weights(truth.questions, DRAWS, seed)
     judged = ~np.isnan(given)
     ranking: dict[str, Any] = {"part": "ranking", "unjudged": int(np.sum(~judged & ~np.isnan(truth.label)))}
@@ -228,6 +228,9 @@ def result(settings: Settings, values: Mapping[str, Any]) -> Result:
             _error_table(scope, parts["first_error"]),
             _best_table(scope, parts["best_of"]),
         ]
+        failed = [[row["method"], row["error"]] for row in here if row["part"] == "failed"]
+        if failed:
+            tables.append(Table(f"failed: {scope}", ["method", "error"], failed))
     return Result(rows, tables)
 
 
