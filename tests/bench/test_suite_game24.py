@@ -142,10 +142,10 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_figures(tmp_path):
     def killed():
         raise KeyboardInterrupt
 
-    first = Store(tmp_path / "store.jsonl", {})
+    first = Store(tmp_path / "store.jsonl", {"suite": "game24"})
     with pytest.raises(KeyboardInterrupt):
         measure([cells[0], cells[1]._replace(make=killed)], first)
-    again = Store(tmp_path / "store.jsonl", {})
+    again = Store(tmp_path / "store.jsonl", {"suite": "game24"})
     assert list(again.values) == [cells[0].key]
     resumed = measure([cells[0]._replace(make=killed), cells[1]], again)
     np.testing.assert_equal(suite.result(settings, resumed).rows, suite.result(settings, whole).rows)

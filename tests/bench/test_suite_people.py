@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.bench import metrics
+from stepcredit.bench.entries import Judged
 from stepcredit.bench.suites import _best_of, people
 from stepcredit.bench.suites._agentprocessbench import Said, files, home
 from stepcredit.bench.suites.people import BASELINES, Guess, Truth, baseline, guess, guesses, rankings
@@ -233,16 +234,16 @@ def test_two_subsets_are_pooled_as_questions_apart(small):
 
 
 def test_rounding_does_not_break_ties(small, monkeypatch):
-    monkeypatch.setattr(people, "credit", lambda name, batch: 0.1 + 1e-16 * np.arange(batch.layout.S))
+    monkeypatch.setattr(people, "judge", lambda name, batch: Judged(0.1 + 1e-16 * np.arange(batch.layout.S)))
     path = str(small / "agentprocessbench" / "s.jsonl")
     assert len(set(people._credit([path], "grpo", people._truth([path])).tolist())) == 1
 
 
 def test_the_broadcast_is_compared_on_the_steps_that_were_judged(small, monkeypatch):
     def half(name, batch):
-        return np.where(batch.layout.turn == 0, np.nan, batch["outcome"][batch.layout.rollout])
+        return Judged(np.where(batch.layout.turn == 0, np.nan, batch["outcome"][batch.layout.rollout]))
 
-    monkeypatch.setattr(people, "credit", half)
+    monkeypatch.setattr(people, "judge", half)
     ranking, _ = people.against_people([str(small / "agentprocessbench" / "s.jsonl")], "grpo", 0)
     assert ranking["unjudged"] == 5 and ranking["auroc"] == 1
     assert ranking["auroc_minus_broadcast"] == 0

@@ -10,7 +10,7 @@ from stepcredit.app.console import note, print_json, say, table
 from stepcredit.app.options import Json
 
 app = typer.Typer(
-    help="How right is credit, and how fast? Every figure beside baselines that know nothing, with 90% intervals.",
+    help="How right is credit, and how fast? Beside baselines that know nothing; what is estimated has 90% intervals.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -63,7 +63,8 @@ def game24(
     """GPT-4's own steps of Game of 24, or those of a policy fitted to them, against an exact solver.
 
     same: how often the better of two steps of one puzzle taken in the same state has more credit; 0.5 is chance.
-    pooled: the same over all steps; read it beside the constant per depth. strat: within a depth. rho: rank
+    pooled: the same over all steps taken where 24 could still be reached; read it beside the constant per depth. strat:
+    within a depth. rho: rank
     correlation with the advantage. mixed: over puzzles with successes and failures among the N rollouts; all: every
     puzzle.
 

@@ -11,6 +11,7 @@ from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -159,7 +160,7 @@ def _page(
         yield f"Settings: `{json.dumps(told)}`; {done.seconds:.0f} s."
         yield ""
         for plot in done.result.plots:
-            yield f"![{plot.title}](<{folder}/{plot.name}.svg>)"
+            yield f"![{plot.title}]({quote(folder)}/{plot.name}.svg)"
             yield ""
         tables = done.result.tables
         first = next((t for t in tables if re.search(r"\bN ?= ?8\b", t.title)), tables[0])

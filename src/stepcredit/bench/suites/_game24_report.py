@@ -25,10 +25,10 @@ HEADS = {
 }
 NOTE = (
     "same: how often the better of two steps of one puzzle taken in the same state has more credit; pooled: of two of "
-    "all steps, to be read beside the constant per depth, which sees the labels; per depth: of two steps at the same "
-    "depth; rho: rank correlation with the {truth}. Over puzzles with successes and failures among the N rollouts; "
-    "'pooled, all' over every puzzle. Means over samplings; brackets: 90% bootstrap interval over puzzles. Not judged: "
-    "decisions without credit, left out.{more}"
+    "all steps taken where 24 was in reach, to be read beside the constant per depth, which sees the labels; per "
+    "depth: of two steps at the same depth; rho: rank correlation with the {truth}. Over puzzles with successes and "
+    "failures among the N rollouts; 'pooled, all' over every puzzle. Means over samplings; brackets: 90% bootstrap "
+    "interval over puzzles. Not judged: decisions without credit, left out.{more}"
 )
 QUALITY = (
     " Entries @quality say how sure a step keeps success possible: they rank steps and are no advantages, which rho, "

@@ -12,6 +12,7 @@ from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.errors import StepCreditError
 
 CONSTANT_PER_DEPTH, CONSTANT, RANDOM = BASELINES = ("constant per depth", "constant", "random")
+QUALITY = "@quality"  # a score's sd is no interval of the advantage
 METRICS = ("same_mixed", "pooled_mixed", "pooled_all", "strat_mixed", "rho_mixed")
 EXACT = (*METRICS, "mse_mixed")
 DIGITS = 6
@@ -51,7 +52,8 @@ def credits(names: Iterable[str], batch: Batch) -> tuple[dict[str, Judged], dict
     made, failed = {}, {}
     for name in names:
         try:
-            made[name] = judge(name, batch)
+            found = judge(name, batch)
+            made[name] = found._replace(sd=None) if name.endswith(QUALITY) else found
         except StepCreditError as error:
             failed[name] = error.message
     return made, failed

@@ -152,6 +152,7 @@ def _fresh(batch: Batch) -> Batch:
 
 
 def best(run: Callable[[], Any], repeats: int) -> float:
+    """Seconds of the quickest of several runs."""
     times = []
     for _ in range(repeats):
         start = perf_counter()
