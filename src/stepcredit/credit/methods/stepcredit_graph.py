@@ -95,7 +95,7 @@ def stepcredit_graph(
 
     Returns:
         [S] credit in units of the outcome (a chance for "quality") and its standard error, widened so that 1.645 of
-        them hold about 90% of true advantages over many kinds of worlds; in single kinds between 75% and 99%.
+        them hold about 90% of true advantages over many kinds of worlds; in single kinds between 70% and 99%.
 
     >>> import numpy as np
     >>> two = Layout(group=np.array([0, 0]), rollout=np.array([0, 1]))
