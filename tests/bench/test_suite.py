@@ -189,7 +189,7 @@ def test_the_nearest_setting_of_a_measured_world_is_that_world():
     batch = tabular.sample([worlds.get("ring")(seed=i) for i in range(12)], 8, seed=0)
     far, near = advice.nearest(profile(batch), advice.measured())[0]
     assert near.name == "ring, 8 rollouts"
-    assert far < 0.05
+    assert far < 0.2
 
 
 def test_expected_is_the_mean_over_the_settings_best_first():

@@ -75,7 +75,7 @@ def measured(mdp: Result, settings: Mapping[str, Any], version: str) -> dict[str
         reached.setdefault((row["setting"], row["n"]), {})[row["method"]] = [_short(x) for x in numbers]
     out = []
     for (setting, n), methods in reached.items():
-        look = profile(tabular.sample([SETTINGS[setting](i) for i in range(12)], n, 0))
+        look = profile(tabular.sample([SETTINGS[setting](i) for i in range(40)], n, 0))
         short = {name: _short(x) for name, x in look._asdict().items()}
         out.append({"name": f"{setting}, {n} rollouts", "profile": short, "reached": methods})
     return {"date": date.today().isoformat(), "version": version, "mdp": dict(settings), "settings": out}
