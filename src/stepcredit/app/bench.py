@@ -63,14 +63,16 @@ def game24(
     """GPT-4's own steps of Game of 24, or those of a policy fitted to them, against an exact solver.
 
     same: how often the better of two steps of one puzzle taken in the same state has more credit; 0.5 is chance.
-    pooled: the same over all steps taken where 24 could still be reached; read it beside the constant per depth. strat:
-    within a depth. rho: rank
+    pooled: the same over all steps taken where 24 could still be reached; read it beside the constant per depth. per depth
+    (strat): within a depth. rho: rank
     correlation with the advantage. mixed: over puzzles with successes and failures among the N rollouts; all: every
     puzzle.
 
     Example: stepcredit bench game24 --data DIR --json
     """
     given = {"data": data, "n": tuple(rollouts), "draws": draws, "puzzles": puzzles, "methods": tuple(method)}
+    if data is None and not simulated:
+        note("no data (--data, or STEPCREDIT_DATA): the simulated policy is measured")
     _bench("game24", {**given, "simulated": simulated or data is None}, seed, quick, store, jobs, plots, json)
 
 
