@@ -63,10 +63,9 @@ def game24(
     """GPT-4's own steps of Game of 24, or those of a policy fitted to them, against an exact solver.
 
     same: how often the better of two steps of one puzzle taken in the same state has more credit; 0.5 is chance.
-    pooled: the same over all steps taken where 24 could still be reached; read it beside the constant per depth. per depth
-    (strat): within a depth. rho: rank
-    correlation with the advantage. mixed: over puzzles with successes and failures among the N rollouts; all: every
-    puzzle.
+    pooled: the same over all steps taken where 24 could still be reached; read it beside the constant per depth. per
+    depth (strat): of two steps at the same depth. rho: rank correlation with the advantage. mixed: over puzzles with
+    successes and failures among the N rollouts; all: every puzzle.
 
     Example: stepcredit bench game24 --data DIR --json
     """
