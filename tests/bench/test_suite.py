@@ -212,3 +212,10 @@ def test_the_store_holds_json(tmp_path):
     measure([Cell("a", partial(twice, math.nan))], Store(file, HEAD))
     assert json.loads(file.read_text("utf-8").splitlines()[0]) == HEAD
     assert '"x": NaN' in file.read_text("utf-8")
+
+
+def test_a_method_cannot_write_into_the_layout(tmp_path, batch):
+    path = tmp_path / "regroups.py"
+    path.write_text(BAD.format(name="regroups", body="layout.group[:] = 0"), "utf-8")
+    with pytest.raises(StepCreditError, match="read-only"):
+        judge(str(path), batch)

@@ -21,6 +21,7 @@ from stepcredit.bench import board
 from stepcredit.bench.plot import draw
 from stepcredit.bench.suite import Result, Store, Table, measure
 from stepcredit.data.writing import write_text
+from stepcredit.errors import StepCreditError
 
 
 class Done(NamedTuple):
@@ -71,7 +72,8 @@ def run_suite(
 
 def sections(data: str | None) -> list[Section]:
     """What the page holds; without data only what needs none."""
-    twin = "a policy fitted to them" if data else "the shipped policy"
+    lines = data if data and (Path(data) / "game24").is_dir() else None
+    twin = "a policy fitted to them" if lines else "the shipped policy"
     out = [
         Section(
             "game24",
@@ -84,7 +86,7 @@ def sections(data: str | None) -> list[Section]:
             "simulated",
             "Game of 24, simulated",
             "game24",
-            {"data": data, "simulated": True},
+            {"data": lines, "simulated": True},
             f"Fresh rollouts of {twin}, whose exact advantages are known: enough puzzles to tell methods apart.",
         ),
         Section(
@@ -114,6 +116,8 @@ def write_leaderboard(
     page: Path, data: str | None, *, quick: bool, store: Path | None, jobs: int, given: Mapping[str, Any]
 ) -> dict[str, Done]:
     """Run every suite and write the page, with its plots in a folder of its name beside it."""
+    if page.is_dir():
+        raise StepCreditError(f"--output {page}: is a folder", hint="name the page: -o FOLDER/leaderboard.md")
     draw([], page.parent / page.stem)  # what would fail at the end fails now
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
@@ -202,7 +206,7 @@ def _made_of(settings: Mapping[str, Any]) -> str:
     package = Path(__file__).parents[1]
     files = [*package.rglob("*.py"), *(Path(name) for name in settings.get("methods", ()) if name.endswith(".py"))]
     data = settings.get("data")
-    files += [file for file in Path(data).rglob("*") if file.is_file()] if data else []
+    files += [file for file in (Path(data), *Path(data).rglob("*")) if file.is_file()] if data else []
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.name.encode())

@@ -15,13 +15,15 @@ Bools = NDArray[np.bool_]
 
 
 def as_ints(x: ArrayLike, name: str) -> Ints:
-    """A one-dimensional int64 array, or a LayoutError that names the column."""
+    """A one-dimensional int64 array that cannot be written into, or a LayoutError that names the column."""
     array = np.asarray(x)
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise LayoutError(f"{name} must be a flat list of integers; got {array.dtype} of shape {array.shape}")
-    return array.astype(np.int64, copy=False)
+    view = array.astype(np.int64, copy=False).view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)
