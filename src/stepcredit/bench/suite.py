@@ -1,11 +1,13 @@
 """What the suites share: cells that are measured once and kept, and a result that prints, plots and parses."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from threading import Thread
+from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 from stepcredit.errors import StepCreditError
@@ -121,7 +123,7 @@ def measure(
             store.put(cell.key, *_timed(cell.make))
             advance()
     else:
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, initializer=_end_with, initargs=(os.getpid(),)) as pool:
             waiting = {pool.submit(_timed, cell.make): cell.key for cell in todo}
             try:
                 for done in as_completed(waiting):
@@ -131,6 +133,17 @@ def measure(
                 pool.shutdown(cancel_futures=True)
                 raise
     return {cell.key: store.values[cell.key] for cell in cells}
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, killed before it could say so."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
