@@ -194,8 +194,8 @@ def test_the_nearest_setting_of_a_measured_world_is_that_world():
 
 def test_expected_is_the_mean_over_the_settings_best_first():
     look = advice.measured()[0].profile
-    one = advice.Setting("one", look, {"a": (0.1, 0.0, 0.2, 0.5), "b": (0.5, 0.4, 0.6, math.nan), "c": (1, 1, 1, 1)})
-    two = advice.Setting("two", look, {"a": (0.3, 0.2, 0.4, 0.7), "b": (0.7, 0.6, 0.8, 0.9)})
+    one = advice.Setting("one", look, {"a": (0.1, 0.5), "b": (0.5, math.nan), "c": (1, 1)})
+    two = advice.Setting("two", look, {"a": (0.3, 0.7), "b": (0.7, 0.9)})
     found = advice.expected([one, two], ["a", "b", "c", "unknown"])
     assert [x.method for x in found] == ["b", "a"]
     assert found[0] == pytest.approx(("b", 0.6, 0.5, 0.7, 0.9))

@@ -20,7 +20,7 @@ from stepcredit.app.options import (
     stated,
 )
 from stepcredit.bench.advice import FAR, Expected, Setting, expected, measured, nearest
-from stepcredit.bench.entries import OURS
+from stepcredit.bench.entries import ours
 from stepcredit.bench.profile import Profile, profile
 from stepcredit.credit import get, names
 from stepcredit.credit.run import applicable
@@ -92,7 +92,7 @@ def _able(batch: Batch, mine: Profile) -> tuple[list[str], dict[str, str]]:
             lacking[name] = why
             continue
         able.append(name)
-        if name.startswith(OURS):
+        if ours(name):
             able += [f"{name}@{preset}" for preset in method.presets]
     return able, lacking
 
@@ -111,6 +111,8 @@ def told(mine: Profile, batch: Batch, far: float) -> list[str]:
             "No states: methods that have outcomes alone give all steps of a rollout the same credit. "
             "`--states last` makes states from observations; `stepcredit state` shows how much they merge."
         )
+    elif mine.met != mine.met:
+        out.append("No rollout has a second step: there are no later states to compare.")
     elif mine.met < FEW:
         out.append(
             f"States seldom come back ({share(mine.met)} of the later steps are in a state that another rollout met): "

@@ -197,8 +197,9 @@ def _cell(value: Any) -> str:
 
 def write_measured(path: Path, found: Mapping[str, Done]) -> None:
     """The figures that `stepcredit advise` compares with, as JSON."""
-    mdp = found["mdp"]
-    write_text(json.dumps(board.measured(mdp.result, mdp.settings, __version__), indent=1) + "\n", path)
+    told = board.measured(found["mdp"].result, found["mdp"].settings, __version__)
+    rows = ",\n".join(json.dumps(one) for one in told.pop("settings"))
+    write_text(f'{json.dumps(told)[:-1]}, "settings": [\n{rows}\n]}}\n', path)
 
 
 def _made_of(settings: Mapping[str, Any]) -> str:

@@ -16,11 +16,11 @@ FILE = "measured.json"  # beside this module; written by `stepcredit bench leade
 
 
 class Setting(NamedTuple):
-    """A setting that was measured: what its rollouts look like, and method -> (rho, low, high, same)."""
+    """A setting that was measured: what its rollouts look like, and method -> (rho, same)."""
 
     name: str
     profile: Profile
-    reached: Mapping[str, tuple[float, float, float, float]]
+    reached: Mapping[str, tuple[float, float]]
 
 
 class Expected(NamedTuple):
@@ -67,7 +67,7 @@ def expected(settings: Iterable[Setting], methods: Iterable[str]) -> list[Expect
     out = []
     for method in methods:
         if all(method in one.reached for one in some):
-            rho, _, _, same = zip(*(one.reached[method] for one in some), strict=True)
+            rho, same = zip(*(one.reached[method] for one in some), strict=True)
             out.append(Expected(method, _mean(rho), min(rho), max(rho), _mean(same)))
     return sorted(out, key=lambda one: -one.rho if one.rho == one.rho else math.inf)
 

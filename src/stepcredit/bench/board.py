@@ -68,10 +68,10 @@ def times(names: Iterable[str], rounds: int = 5) -> dict[str, float]:
 
 def measured(mdp: Result, settings: Mapping[str, Any], version: str) -> dict[str, Any]:
     """What `bench.advice` compares with: per kind of world and number of rollouts its profile, and what each method
-    reached there, (rho, its 90% interval, same)."""
+    reached there, (rho, same)."""
     reached: dict[tuple[str, int], dict[str, list[float | None]]] = {}
     for row in (row for row in mdp.rows if "spearman" in row and row["method"] not in BASELINES):
-        numbers = [row["spearman"], *row["spearman_interval"], row["same"]]
+        numbers = [row["spearman"], row["same"]]
         reached.setdefault((row["setting"], row["n"]), {})[row["method"]] = [_short(x) for x in numbers]
     out = []
     for (setting, n), methods in reached.items():

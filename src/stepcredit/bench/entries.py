@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from stepcredit.errors import StepCreditError
 from stepcredit.ops import cell_mean, cells, center
 
 OURS = "stepcredit"
+QUALITY = "@quality"  # a preset of ours that scores steps: no advantage, so its sd is no interval of one
 
 
 def entries(batch: Batch, chosen: Sequence[str] = ()) -> list[str]:
@@ -33,8 +35,13 @@ def entries(batch: Batch, chosen: Sequence[str] = ()) -> list[str]:
     if chosen:
         return list(dict.fromkeys(chosen))
     able = [name for name in names() if applicable(get(name), batch) is None]
-    ours = [f"{name}@quality" for name in able if name.startswith(OURS) and "quality" in get(name).presets]
-    return [*able, *ours, *(name for name, method in _PLAIN.items() if applicable(method, batch) is None)]
+    scores = [name + QUALITY for name in able if ours(name) and QUALITY[1:] in get(name).presets]
+    return [*able, *scores, *(name for name, method in _PLAIN.items() if applicable(method, batch) is None)]
+
+
+def ours(name: str) -> bool:
+    """Whether the entry is of our own making: its name, or that of its file, says so."""
+    return Path(name).name.startswith(OURS)
 
 
 class Judged(NamedTuple):

@@ -1,27 +1,19 @@
 """Credit beside exact truth, one number per world, and what is said of many worlds."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepcredit.bench import metrics
-from stepcredit.bench.entries import OURS
 from stepcredit.bench.suites import _exact
 from stepcredit.bench.suites._exact import Draws
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.envs.tabular import World
 
 ZERO = 1e-9
-QUALITY = "@quality"  # a preset of ours that scores steps: no advantage, so its sd is no interval of one
 Z = 1.6448536269514722  # 90% of a normal distribution lie within Z standard deviations
-
-
-def ours(name: str) -> bool:
-    """Whether the name is a method of our own, or the path of one."""
-    return Path(name).name.startswith(OURS)
 
 
 class Mean(NamedTuple):

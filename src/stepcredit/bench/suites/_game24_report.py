@@ -1,12 +1,11 @@
 """Figures of Game of 24 as rows, tables and plots."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stepcredit.bench.entries import OURS
+from stepcredit.bench.entries import QUALITY, ours
 from stepcredit.bench.paired import interval
 from stepcredit.bench.suite import Line, Plot, Result, Table
 from stepcredit.bench.suites._game24_scores import BASELINES, EXACT, METRICS, Values, means
@@ -30,7 +29,7 @@ NOTE = (
     "failures among the N rollouts; 'pooled, all' over every puzzle. Means over samplings; brackets: 90% bootstrap "
     "interval over puzzles. Not judged: decisions without credit, left out.{more}"
 )
-QUALITY = (
+SCORES = (
     " Entries @quality say how sure a step keeps success possible: they rank steps and are no advantages, which rho, "
     "error and coverage are about."
 )
@@ -95,8 +94,8 @@ def _groups(cells: Iterable[dict[str, Any]]) -> list[Group]:
 def _note(kind: str, groups: Sequence[Group], cells: Sequence[dict[str, Any]]) -> str:
     """What the columns are, and whatever did not go as it should."""
     truth = REAL if kind == "real" else "exact advantage, over all steps"
-    quality = any(name.endswith("@quality") for g in groups for name in g.values)
-    lines = [NOTE.format(truth=truth, more=MORE * (kind != "real")) + QUALITY * quality]
+    quality = any(name.endswith(QUALITY) for g in groups for name in g.values)
+    lines = [NOTE.format(truth=truth, more=MORE * (kind != "real")) + SCORES * quality]
     fewest = min(cell["rollouts"] for cell in cells)
     if max(g.n for g in groups) > fewest:
         lines.append(f"Some puzzles have only {fewest} rollouts: of these all are drawn, and none is left out for rho.")
@@ -110,11 +109,7 @@ def _note(kind: str, groups: Sequence[Group], cells: Sequence[dict[str, Any]]) -
 
 def _ours(groups: Sequence[Group], first: Sequence[str]) -> list[str]:
     names = dict.fromkeys(name for g in groups for name in g.values)
-    return [n for n in names if _is_ours(n) or n in first]
-
-
-def _is_ours(name: str) -> bool:
-    return Path(name).name.startswith(OURS)
+    return [n for n in names if ours(n) or n in first]
 
 
 def _rows(group: Group, kind: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
@@ -217,7 +212,7 @@ def _paired_table(compared: Sequence[dict[str, Any]], name: str, metric: str) ->
 def _gap_table(gaps: Sequence[dict[str, Any]], name: str) -> Table | None:
     """Per metric and N the best rival; None if there is none."""
     best: dict[tuple[str, int], dict[str, Any]] = {}
-    for x in (x for x in gaps if x["method"] == name and x["metric"] in GAPS and not _is_ours(x["rival"])):
+    for x in (x for x in gaps if x["method"] == name and x["metric"] in GAPS and not ours(x["rival"])):
         key, sign = (x["metric"], x["n"]), -1 if x["metric"] == "mse_mixed" else 1
         if key not in best or sign * x["rival_n"] > sign * best[key]["rival_n"]:
             best[key] = x

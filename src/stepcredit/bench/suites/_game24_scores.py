@@ -6,17 +6,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from stepcredit.bench import metrics, paired
-from stepcredit.bench.entries import Judged, judge
+from stepcredit.bench.entries import QUALITY, Judged, judge
+from stepcredit.bench.suites._figures import Z
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.errors import StepCreditError
 
 CONSTANT_PER_DEPTH, CONSTANT, RANDOM = BASELINES = ("constant per depth", "constant", "random")
-QUALITY = "@quality"  # a score's sd is no interval of the advantage
 METRICS = ("same_mixed", "pooled_mixed", "pooled_all", "strat_mixed", "rho_mixed")
 EXACT = (*METRICS, "mse_mixed")
 DIGITS = 6
-NORMAL_90 = 1.6448536269514722
 
 Values: TypeAlias = dict[str, Floats]  # a quantity -> [1] or [1 + B] values, NaN where undefined
 Tally: TypeAlias = dict[
@@ -113,7 +112,7 @@ def _coverage(made: Judged, truth: Floats, rows: Ints) -> Values:
     """How often credit +- 1.645 sd holds the true advantage, and how wide it is."""
     sd = np.asarray(made.sd, float)
     rows = rows[~np.isnan(made.credit[rows]) & ~np.isnan(sd[rows])]
-    wide, true = NORMAL_90 * sd[rows], truth[rows]
+    wide, true = Z * sd[rows], truth[rows]
     holds = np.abs(made.credit[rows] - true) <= wide
     parts = {"covered": holds, "covered_nonzero": holds[true != 0], "width": 2 * wide}
     return {name: np.array([x.mean() if x.size else np.nan]) for name, x in parts.items()}

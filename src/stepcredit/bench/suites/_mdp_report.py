@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from stepcredit.bench.entries import QUALITY, ours
 from stepcredit.bench.suite import Line, Plot, Table
-from stepcredit.bench.suites._figures import QUALITY, Mean, mean, mean_of_means, ours
+from stepcredit.bench.suites._figures import Mean, mean, mean_of_means
 from stepcredit.bench.suites._references import MONTE_CARLO
 
 Found = Mapping[tuple[str, int], Mapping[str, Mapping[str, Any]]]

@@ -9,9 +9,9 @@ from zlib import crc32
 import numpy as np
 
 from stepcredit.bench import metrics
-from stepcredit.bench.entries import entries, judge
+from stepcredit.bench.entries import entries, judge, ours
 from stepcredit.bench.suite import Cell, Line, Plot, Result, Table
-from stepcredit.bench.suites._figures import mean, ours, over_draws
+from stepcredit.bench.suites._figures import mean, over_draws
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.envs import worlds

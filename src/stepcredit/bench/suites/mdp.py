@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from stepcredit.bench.entries import entries, judge
+from stepcredit.bench.entries import QUALITY, entries, judge
 from stepcredit.bench.suite import Cell, Result
 from stepcredit.bench.suites import _exact, _figures, _mdp_report
 from stepcredit.bench.suites._exact import Draws
@@ -98,7 +98,7 @@ def _judge_batch(name: str, batch: Batch, random: np.random.Generator) -> Judged
     if name in REFERENCES:
         return REFERENCES[name](batch, random)
     given = judge(name, batch)
-    return Judged(given.credit, None if name.endswith(_figures.QUALITY) else given.sd, batch.layout.R / batch.layout.G)
+    return Judged(given.credit, None if name.endswith(QUALITY) else given.sd, batch.layout.R / batch.layout.G)
 
 
 def result(settings: Settings, values: dict[str, Any]) -> Result:

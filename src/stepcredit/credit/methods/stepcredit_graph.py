@@ -21,7 +21,10 @@ CARD = Card(
     "late steps get most of the outcome's surprise. Length is not rewarded.",
     departures="None: this is the definition.",
     holds=frozenset({"shift"}),
-    waives={"other_prompts": "priors (how much values differ, how far states alias) are learned from the batch"},
+    waives={
+        "other_prompts": "priors (how much values differ, how far states alias) and the scale of two outcomes are "
+        "learned from the batch"
+    },
 )
 
 PRESETS = {
@@ -38,9 +41,9 @@ _ALIAS: Floats = np.exp2(np.arange(-2.0, 10.0))
 _UNSEEN: Floats = np.exp2(np.arange(-4.0, 6.0))
 _LEVELS = 9  # of their own; later ones are alike
 _ENDS = _LEVELS + 1
-_RARE = 0.2
-_DEAD = 1 / 3
-_SHARED = 4.0
+_RARE = 0.2  # a mean from which down models are taken to choose good steps more often
+_DEAD = 1 / 3  # chance to be above the floor, below which a state is taken for dead
+_SHARED = 4.0  # visits: against `alias`, how much of what is unexplained is history and not luck
 _WIDER = 1.2  # of the standard error: priors are fitted to the same batch, and values of neighbors hang together
 
 
