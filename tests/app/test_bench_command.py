@@ -164,3 +164,10 @@ def test_a_method_that_raises_is_a_row_and_the_others_go_on(run, tmp_path):
     told = run("bench", "mdp", *small("mdp"), "-M", path, "-M", "grpo", "--json").json()
     assert {r["method"] for r in told["rows"] if "error" in r} == {str(path)}
     assert any(r["method"] == "grpo" and r["pearson"] is not None for r in told["rows"])
+
+
+def test_advice_for_rollouts_of_one_step(run, tmp_path):
+    path = save(tmp_path / "runs.jsonl", *(rollout("g", r, r % 2, [{"state": "a"}]) for r in range(4)))
+    reasons = run("advise", path, "--json").json()["reasons"]
+    assert any("No rollout has a second step" in reason for reason in reasons)
+    assert not any("another rollout" in reason for reason in reasons)

@@ -55,7 +55,7 @@ def test_a_line_that_a_kill_cut_short_is_measured_again(tmp_path):
     calls = []
     assert measure(toy(partial(counted, calls)), Store(file, HEAD)) == measure(toy(twice), Store(None, HEAD))
     assert calls == [3]
-    assert len(file.read_text("utf-8").splitlines()) == 5
+    assert Store(file, HEAD).values == measure(toy(twice), Store(None, HEAD))
 
 
 def test_processes_change_nothing(tmp_path):
@@ -178,6 +178,13 @@ def test_profile_by_hand():
     assert found.met == pytest.approx(3 / 4)  # b, a of rollout 0 and b of rollout 1; c is met once
     assert found.chosen == pytest.approx(2 / 4)  # a -> b twice; b -> a and a -> c once
     assert found.back == pytest.approx(1 / 7)
+
+
+def test_a_task_with_one_known_outcome_is_neither_mixed_nor_not():
+    found = profile(
+        from_columns({"group": [0, 0, 1, 2, 2], "rollout": [0, 1, 2, 3, 4], "outcome": [1.0, 0, 1, 0, math.nan]})
+    )
+    assert found.mixed == 1.0
 
 
 def test_profile_of_nothing_known():
