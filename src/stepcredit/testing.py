@@ -87,7 +87,7 @@ def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
     for c in TABLE:
         if c.name in ("group", "batch", "rollout", "parent", "token_step", "token_row", "token_position", "weight"):
             continue
-        size = getattr(layout, c.axis)
+        size = (getattr(layout, c.axis), 3) if c.wide else getattr(layout, c.axis)
         if c.kind == "float":
             columns[c.name] = rng.integers(0, 5, size) / 4
         elif c.kind == "id":

@@ -1,4 +1,4 @@
-"""What a method says of itself: card, presets, and what it returns."""
+"""What a method or selector says of itself: card, presets, and what it returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from stepcredit.data.layout import Floats
 
-Evidence = Literal["official code executed", "official code read", "paper", "derived"]
+Evidence = Literal["official code executed", "official code read", "paper", "secondary text", "derived"]
+Per = Literal["step", "segment", "token", "rollout", "task"]
 Holds = Literal["scale", "shift", "centered"]
 
 
@@ -34,18 +35,21 @@ class Preset:
 
 @dataclass(frozen=True)
 class Card:
-    """The card of a credit method.
+    """The card of a credit method, or of a selector (`per` "rollout" or "task").
 
     Args:
         title: full name, as published.
         paper: "arXiv:...", or where it was published.
         bibtex: entry for `stepcredit.cite`.
-        evidence: how the formula was established.
-        per: "step", "segment" (both [S]) or "token" ([K]).
+        evidence: how the formula was established. "secondary text": from summaries or reviews of the paper; "derived":
+            from its abstract, or by us.
+        per: "step", "segment" (both [S]) or "token" ([K]); of a selector "rollout" (which to keep), "task" (how many more
+            to draw).
         needs: what must be known, in words.
         bias: is the baseline action-dependent? does it reward length?
         departures: from the paper or the official code.
         code: official code, if there is any.
+        cost: what it needs beyond the rollouts, in model calls, forward passes, labels.
         holds: invariances of the defaults, for the contract to measure. "scale": outcomes and rewards in larger units
             give the same credit; "shift": outcomes plus a constant give the same credit; "centered": credit averages 0
             over the rollouts of a prompt, each counted once with the mean of its steps.
@@ -64,8 +68,9 @@ class Card:
     needs: str
     bias: str
     departures: str
-    per: Literal["step", "segment", "token"] = "step"
+    per: Per = "step"
     code: str | None = None
+    cost: str = "nothing beyond the rollouts"
     holds: frozenset[Holds] = frozenset()
     pools: Mapping[str, Any] = field(default_factory=dict)
     waives: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Find a credit method by name: files in `methods/`, entry points of group `stepcredit.credit`, a path to a file."""
+"""Find a credit method or a selector by name: files in `methods/` and `select/`, entry points of the groups
+`stepcredit.credit` and `stepcredit.select`, a path to a file."""
 
 import inspect
 import re
@@ -16,12 +17,12 @@ from stepcredit.credit.card import Card, Preset
 from stepcredit.errors import StepCreditError, UnknownName
 from stepcredit.plugins import OpenSet
 
-_SET = OpenSet("credit method", "stepcredit.credit.methods", "stepcredit.credit")
+Kind = Literal["method", "selector", "preset"]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A credit method as the house sees it: function, card, the columns it needs and the options it takes.
+    """A credit method (or selector) as the house sees it: function, card, the columns it needs and the options it takes.
 
     name: as asked for ("gigpo", "gigpo@verl-agent", "rloo"). base: the method whose formula it is.
     """
@@ -32,10 +33,12 @@ class Method:
     card: Card
     presets: Mapping[str, Preset]
     preset: Preset | None = None
+    of: Kind = "method"
 
     @property
-    def kind(self) -> Literal["method", "preset"]:
-        return "method" if self.preset is None else "preset"
+    def kind(self) -> Kind:
+        """What it is: "preset" is another reading of a method or selector (`of`)."""
+        return self.of if self.preset is None else "preset"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -115,67 +118,78 @@ def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY and n not in ("layout", "tree")}
 
 
-@cache
-def _systems() -> dict[str, str]:
-    """Presets that are published systems: their own name -> `base@preset`."""
-    out = {}
-    for base in _SET.built_in():
-        for label, preset in getattr(_SET.load(base), "PRESETS", {}).items():
-            if preset.system:
-                out[preset.system] = f"{base}@{label}"
-    return out
+class Shelf:
+    """Members of one open set that are functions of columns with a card: credit methods, selectors.
 
-
-def names(*, presets: bool = False) -> list[str]:
-    """Every method and every preset that is a system of its own; with `presets` every `method@preset` too."""
-    out = {*_SET.names(), *_systems()}
-    if presets:
-        out |= {f"{m.base}@{label}" for n in list(out) if (m := get(n)).kind == "method" for label in m.presets}
-    return sorted(out)
-
-
-def get(name: str) -> Method:
-    """The method of this name: "gigpo", "gigpo@verl-agent", "rloo", "my_method.py", "my_method.py@preset".
-
-    Raises:
-        UnknownName: no such method or preset.
+    Args:
+        set: where the members are. kind: what a member is called in lists.
     """
-    base, _, label = (name, "", "") if name.endswith(".py") else name.partition("@")
-    if not label and base in _systems():
-        base, _, label = _systems()[base].partition("@")
-    module, function_name = _module(base)
-    method = _checked(name, base, module, function_name)
-    if not label:
-        return method
-    if label not in method.presets:
-        raise UnknownName(f"preset of {base}", label, method.presets)
-    return Method(name, base, method.function, method.card, method.presets, method.presets[label])
+
+    def __init__(self, set: OpenSet, kind: Kind) -> None:
+        self._set, self._kind = set, kind
+
+    @cache  # noqa: B019
+    def systems(self) -> dict[str, str]:
+        """Presets that are published systems: their own name -> `base@preset`."""
+        out = {}
+        for base in self._set.built_in():
+            for label, preset in getattr(self._set.load(base), "PRESETS", {}).items():
+                if preset.system:
+                    out[preset.system] = f"{base}@{label}"
+        return out
+
+    def names(self, *, presets: bool = False) -> list[str]:
+        """Every member and every preset that is a system of its own; with `presets` every `member@preset` too."""
+        out = {*self._set.names(), *self.systems()}
+        if presets:
+            out |= {f"{m.base}@{label}" for n in list(out) if (m := self.get(n)).preset is None for label in m.presets}
+        return sorted(out)
+
+    def get(self, name: str) -> Method:
+        """The member of this name: "gigpo", "gigpo@verl-agent", "rloo", "my_method.py", "my_method.py@preset".
+
+        Raises:
+            UnknownName: no such member or preset.
+        """
+        base, _, label = (name, "", "") if name.endswith(".py") else name.partition("@")
+        if not label and base in self.systems():
+            base, _, label = self.systems()[base].partition("@")
+        module, function_name = self._module(base)
+        method = self._checked(name, base, module, function_name)
+        if not label:
+            return method
+        if label not in method.presets:
+            raise UnknownName(f"preset of {base}", label, method.presets)
+        return replace(method, preset=method.presets[label])
+
+    def _module(self, base: str) -> tuple[ModuleType, str]:
+        path = Path(base)
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise StepCreditError(f"no file {base!r} to load a {self._set.kind} from")
+            spec = util.spec_from_file_location(path.stem, path)
+            if spec is None or spec.loader is None:
+                raise StepCreditError(f"{base!r} is not a Python module")
+            module = util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module, path.stem
+        if base not in self._set.names():
+            raise UnknownName(self._set.kind, base, self.names())
+        if base in self._set.built_in():
+            return self._set.load(base), base
+        function = self._set.load(base)
+        return import_module(function.__module__), function.__name__
+
+    def _checked(self, name: str, base: str, module: ModuleType, function_name: str) -> Method:
+        function, card = getattr(module, function_name, None), getattr(module, "CARD", None)
+        if not callable(function) or not isinstance(card, Card):
+            raise StepCreditError(
+                f"{module.__name__} is no {self._set.kind}: it must define CARD (a stepcredit.credit.Card) and a "
+                f"function {function_name!r} whose positional parameters are columns"
+            )
+        return Method(name, base, function, card, getattr(module, "PRESETS", {}), of=self._kind)
 
 
-def _module(base: str) -> tuple[ModuleType, str]:
-    path = Path(base)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise StepCreditError(f"no file {base!r} to load a credit method from")
-        spec = util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
-            raise StepCreditError(f"{base!r} is not a Python module")
-        module = util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module, path.stem
-    if base not in _SET.names():
-        raise UnknownName(_SET.kind, base, names())
-    if base in _SET.built_in():
-        return _SET.load(base), base
-    function = _SET.load(base)
-    return import_module(function.__module__), function.__name__
-
-
-def _checked(name: str, base: str, module: ModuleType, function_name: str) -> Method:
-    function, card = getattr(module, function_name, None), getattr(module, "CARD", None)
-    if not callable(function) or not isinstance(card, Card):
-        raise StepCreditError(
-            f"{module.__name__} is no credit method: it must define CARD (a stepcredit.credit.Card) and a function "
-            f"{function_name!r} whose positional parameters are columns"
-        )
-    return Method(name, base, function, card, getattr(module, "PRESETS", {}))
+METHODS = Shelf(OpenSet("credit method", "stepcredit.credit.methods", "stepcredit.credit"), "method")
+SELECTORS = Shelf(OpenSet("selector", "stepcredit.credit.select", "stepcredit.select"), "selector")
+names, get = METHODS.names, METHODS.get

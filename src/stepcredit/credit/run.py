@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stepcredit.credit.card import Result
+from stepcredit.credit.card import Per, Result
 from stepcredit.credit.registry import Method, get
 from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
@@ -35,7 +35,7 @@ class Credit:
     options: Mapping[str, Any]
     values: Floats
     batch: Batch
-    per: Literal["step", "segment", "token"] = "step"
+    per: Per = "step"
     extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -141,7 +141,7 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
         notes.append("the batch holds no tokens: each step counts as one")
     try:
         with np.errstate(invalid="ignore", over="raise"):
-            out = found.function(*map(_read_only, arguments), **bound)
+            out = found.function(*map(read_only, arguments), **bound)
     except FloatingPointError as error:
         raise StepCreditError(f"{method}: numbers too large to compute with ({error})") from None
     result = out if isinstance(out, Result) else Result(out)
@@ -160,7 +160,7 @@ def assign(batch: Batch, method: str, *, reward: RewardFrom | None = None, **opt
     )
 
 
-def _read_only(argument: Any) -> Any:
+def read_only(argument: Any) -> Any:
     """A view that a method cannot write into: it would change the batch, and what other methods make of it."""
     if not isinstance(argument, np.ndarray):
         return argument

@@ -38,6 +38,13 @@ TABLE: tuple[Column, ...] = (
     Column("weight", "R", "float", "how often the rollout counts in statistics"),
     Column("policy_version", "R", "int", "version of the policy that sampled it"),
     Column("final_state", "R", "id", "state after the last step", _STATE),
+    Column("truncated", "R", "bool", "was the rollout cut by a limit, before the task ended it"),
+    Column("well_formed", "R", "bool", "does the rollout keep the format that was asked for"),
+    Column("pivot", "R", "int", "index of the step from which the rollout is new: those before were replayed"),
+    Column("answer_share", "R", "float", "share of the prompt's answers that say the same", "comparing answers"),
+    Column("effective_rank", "R", "float", "effective rank of the rollout's hidden states", "hidden states"),
+    Column("rank_velocity", "R", "float", "mean change of the effective rank against its past", "hidden states"),
+    Column("rank_acceleration", "R", "float", "mean change of those changes", "hidden states"),
     Column("rollout", "S", "int", "rollout that stores the step; rows are sorted by it"),
     Column("reward", "S", "float", "number received after the step"),
     Column("state", "S", "id", "what the step was taken in; equal ids are comparable", _STATE),
@@ -59,6 +66,15 @@ TABLE: tuple[Column, ...] = (
     Column(
         "gain", "S", "float", "information gained about the gold answer by the step", "log-probs of the gold answer"
     ),
+    Column("prover_value", "S", "float", "`value` under another policy, the prover", "Monte Carlo with the prover"),
+    Column("next_prover_value", "S", "float", "the same after the step", "Monte Carlo with the prover"),
+    Column("answer_prob", "S", "float", "probability of the gold answer if asked for after the step", "probing"),
+    Column("contribution", "S", "float", "the step's part of the outcome: parts sum to it", "a regressor of outcomes"),
+    Column("grounded", "S", "bool", "could the action be executed", "the environment's answers"),
+    Column("useful", "S", "float", "share of the retrieved passages that help; NaN: none retrieved", "a judge"),
+    Column("subgoal", "S", "bool", "did the step reach a subgoal for the first time", "a judge, or a rule"),
+    Column("train_mask", "S", "bool", "does the step train", "`stepcredit select`: a selector that masks steps"),
+    Column("cluster", "S", "int", "like actions at this turn, one clustering per column", "action texts", wide=True),
     Column("potential", "S", "float", "potential of the state that the step was taken in", "any potential function"),
     Column("confidence", "S", "float", "confidence in the final answer after the step", "probing the model"),
     Column("entropy", "S", "float", "mean token entropy of the step", _MODEL),
@@ -74,6 +90,8 @@ TABLE: tuple[Column, ...] = (
     Column("token_value", "K", "float", "value of the prefix that ends before the token", "a critic"),
     Column("token_reward", "K", "float", "number received after the token", "`reward`: on the last token of its step"),
     Column("token_entropy", "K", "float", "entropy of the next-token distribution", _MODEL),
+    Column("token_plan", "K", "bool", "is the token part of a strategic phrase", "matching phrases in the text"),
+    Column("token_weight", "K", "float", "how much the token counts in the loss", "spans of the text"),
     Column("token_source", "K", "int", "who wrote the token: 0 policy, 1 teacher, 2 expert", _MODEL),
 )
 

@@ -1,0 +1,99 @@
+"""What a model, judge, verifier or encoder must be able to do. Plain functions satisfy them; nothing here runs.
+
+All take a whole list and answer in its order, so that whoever holds the model can batch, cache and retry. A reply that
+failed is None (or NaN), never a guess.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stepcredit.data.layout import Floats
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One continuation of a prompt.
+
+    text: what was written, without the stop string. tokens: text of each token. logp: [n] its log-probability.
+    top_logp: [n][k] the largest log-probabilities at each token. finished: it ended by itself or at a stop string, not
+    at the limit.
+    """
+
+    text: str
+    tokens: tuple[str, ...] = ()
+    logp: Floats | None = None
+    top_logp: tuple[Floats, ...] = ()
+    finished: bool = True
+
+
+class Sampler(Protocol):
+    """Continues prompts."""
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        *,
+        n: int = 1,
+        max_tokens: int = 256,
+        temperature: float = 1.0,
+        stop: Sequence[str] = (),
+    ) -> list[list[Sample]]:
+        """n continuations of each prompt."""
+        ...
+
+
+class Forcer(Protocol):
+    """Teacher forcing: how likely is a given continuation?"""
+
+    def __call__(self, prefixes: Sequence[str], continuations: Sequence[str]) -> list[Floats]:
+        """Per pair, the log-probability of each token of the continuation after the prefix."""
+        ...
+
+
+class HiddenStates(Protocol):
+    """Reads the hidden states of a model."""
+
+    def __call__(self, prefixes: Sequence[str], continuations: Sequence[str]) -> list[Floats]:
+        """Per pair, [tokens of the continuation, width] of one layer."""
+        ...
+
+
+class Judge(Protocol):
+    """A language model asked one question at a time."""
+
+    def __call__(self, prompts: Sequence[str]) -> list[str | None]:
+        """The reply to each prompt; None where there was none."""
+        ...
+
+
+class Verifier(Protocol):
+    """Is an answer right? A program, or a judge behind one."""
+
+    def __call__(self, answers: Sequence[str], references: Sequence[str]) -> Floats:
+        """Per pair 1 (right) to 0 (wrong); NaN = cannot tell."""
+        ...
+
+
+class Equivalence(Protocol):
+    """Do two texts say the same?"""
+
+    def __call__(self, left: Sequence[str], right: Sequence[str]) -> Sequence[bool]:
+        """Per pair, whether each entails the other."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores steps: a process reward model, a value."""
+
+    def __call__(self, prefixes: Sequence[str], steps: Sequence[str]) -> Floats:
+        """One number per (everything before the step, the step); NaN = failed."""
+        ...
+
+
+class Embedder(Protocol):
+    """Texts as points."""
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """[n, width], rows of length 1."""
+        ...
