@@ -43,8 +43,8 @@ class Card:
         bibtex: entry for `stepcredit.cite`.
         evidence: how the formula was established. "secondary text": from summaries or reviews of the paper; "derived":
             from its abstract, or by us.
-        per: "step", "segment" (both [S]) or "token" ([K]); of a selector "rollout" (which to keep), "task" (how many more
-            to draw).
+        per: "step", "segment" (both [S]) or "token" ([K]); of a selector "rollout" (which to keep) or "task" (how many
+            more to draw).
         needs: what must be known, in words.
         bias: is the baseline action-dependent? does it reward length?
         departures: from the paper or the official code.

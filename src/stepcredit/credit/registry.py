@@ -22,7 +22,7 @@ Kind = Literal["method", "selector", "preset"]
 
 @dataclass(frozen=True)
 class Method:
-    """A credit method (or selector) as the house sees it: function, card, the columns it needs and the options it takes.
+    """A credit method or selector as the house sees it: function, card, the columns it needs, the options it takes.
 
     name: as asked for ("gigpo", "gigpo@verl-agent", "rloo"). base: the method whose formula it is.
     """
