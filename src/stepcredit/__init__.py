@@ -8,8 +8,8 @@ credit.advantages()          # one list per row, one number per sampled token, N
 """
 
 from stepcredit.credit import Credit, Result, assign, on_columns
-from stepcredit.credit.cite import cite
 from stepcredit.credit.compare import Comparison, compare
+from stepcredit.credit.selection import Selected, Selection, select
 from stepcredit.data import Batch, Layout, Rollout, Step, Tokens, Tree, from_arrays, read, scatter, stream, write
 from stepcredit.errors import (
     DataError,
@@ -19,7 +19,9 @@ from stepcredit.errors import (
     StepCreditError,
     UnknownName,
 )
+from stepcredit.evidence.run import gather
 from stepcredit.lint import check
+from stepcredit.systems import cite
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,8 @@ __all__ = [
     "MissingExtra",
     "Result",
     "Rollout",
+    "Selected",
+    "Selection",
     "Step",
     "StepCreditError",
     "Tokens",
@@ -45,9 +49,11 @@ __all__ = [
     "cite",
     "compare",
     "from_arrays",
+    "gather",
     "on_columns",
     "read",
     "scatter",
+    "select",
     "stream",
     "write",
 ]

@@ -1,12 +1,14 @@
 """Open sets: a folder with one file a member, and entry points of other packages. No list to keep."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, util
 from importlib.metadata import entry_points
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-from stepcredit.errors import UnknownName
+from stepcredit.errors import StepCreditError, UnknownName
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,24 @@ class OpenSet:
         """The function of a built-in member that bears its name; of a plug-in, what its entry point names."""
         member = self.load(name)
         return getattr(member, name) if name in self.built_in() else member
+
+
+def load_function(source: str, option: str) -> Callable[..., Any]:
+    """The function that `FILE.py:FUNCTION` names; its file is run, as any Python file of yours would be.
+
+    Args:
+        option: what it was given to, for errors.
+
+    Raises:
+        StepCreditError: no such file. UnknownName: no such function in it.
+    """
+    file, _, name = source.rpartition(":")
+    spec = util.spec_from_file_location(Path(file).stem, file) if Path(file).is_file() else None
+    if spec is None or spec.loader is None:
+        raise StepCreditError(f"no Python file {file!r}", hint=f"{option} FILE.py:FUNCTION")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UnknownName(f"function in {file}", name, [n for n in vars(module) if not n.startswith("_")])
+    return function  # type: ignore[no-any-return]

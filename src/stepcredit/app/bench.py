@@ -96,6 +96,24 @@ def mdp(
     _bench("mdp", given, seed, quick, store, jobs, plots, json)
 
 
+@app.command("evidence")
+def evidence(
+    worlds: Annotated[int | None, typer.Option(help="Worlds of each family.", min=2)] = None,
+    method: Methods = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    json: Json = False,
+) -> None:
+    """Methods that ask for evidence (values, scores, labels, votes), all given the same evidence of known quality:
+    Monte Carlo values of 4 rollouts, 4 judges that are wrong once in five times.
+
+    Example: stepcredit bench evidence --quick -M pav -M capo
+    """
+    _bench("evidence", {"worlds": worlds, "methods": tuple(method)}, seed, quick, store, jobs, None, json)
+
+
 @app.command("drift")
 def drift(
     worlds: Annotated[int | None, typer.Option(help="Worlds of each setting.", min=2)] = None,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from stepcredit.app import advise, assign, bench, compare, convert, demo, lint, methods, state
+from stepcredit.app import advise, assign, bench, compare, convert, demo, evidence, lint, methods, select, state
 from stepcredit.app.console import fail, note
 from stepcredit.errors import MissingExtra, StepCreditError
 
@@ -40,7 +40,9 @@ app.command("advise", short_help="Which methods fit your rollouts, and why.")(ad
 app.command("assign", short_help="Write credit for every step or token.")(assign.assign)
 app.command("lint", short_help="Check credit or advantages for known bugs.")(lint.lint)
 app.command("state", short_help="Make states from observations; how much they merge.")(state.state)
-app.command("methods", short_help="What methods there are, what each needs.")(methods.methods)
+app.command("evidence", short_help="Add what is known about steps, after saying what it costs.")(evidence.evidence)
+app.command("select", short_help="Which rollouts to learn from, of which tasks to draw more.")(select.select)
+app.command("methods", short_help="What systems there are, what each needs.")(methods.methods)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
 app.add_typer(bench.app, name="bench", short_help="How right is credit, and how fast?")
 

@@ -92,6 +92,14 @@ def sections(data: str | None) -> list[Section]:
         Section(
             "mdp", "Worlds that can be enumerated", "mdp", {}, "The advantage of every step by dynamic programming."
         ),
+        Section(
+            "evidence",
+            "Methods that ask for evidence",
+            "evidence",
+            {},
+            "All are given the same evidence of known quality, made from the truth in place of a model; the evidence by "
+            "itself stands beside them.",
+        ),
         Section("drift", "What happens when it gets hard", "drift", {}, "One thing at a time gets worse."),
         Section(
             "people",
@@ -196,8 +204,9 @@ def _cell(value: Any) -> str:
 
 
 def write_measured(path: Path, found: Mapping[str, Done]) -> None:
-    """The figures that `stepcredit advise` compares with, as JSON."""
+    """The figures that `stepcredit advise` compares with, and those on the methods' cards, as JSON."""
     told = board.measured(found["mdp"].result, found["mdp"].settings, __version__)
+    told["scores"] = board.scores({name: done.result for name, done in found.items()})
     rows = ",\n".join(json.dumps(one) for one in told.pop("settings"))
     write_text(f'{json.dumps(told)[:-1]}, "settings": [\n{rows}\n]}}\n', path)
 

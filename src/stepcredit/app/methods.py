@@ -1,66 +1,52 @@
 """`stepcredit methods`: what there is."""
 
 import inspect
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from stepcredit.app.console import note, print_json, say, table
 from stepcredit.app.options import Json
-from stepcredit.credit import Method, get, names
+from stepcredit.bench.advice import scores
+from stepcredit.systems import KINDS, describe, get, names
+
+Kind = StrEnum("Kind", [(kind, kind) for kind in KINDS])  # type: ignore[misc]
 
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="Say everything about this one.")] = None,
-    presets: Annotated[bool, typer.Option("--presets", help="List every method@preset too.")] = False,
+    kind: Annotated[Kind | None, typer.Option("--kind", "-k", help="List those of one kind only.")] = None,
+    presets: Annotated[bool, typer.Option("--presets", help="List every name@preset too.")] = False,
     json: Json = False,
 ) -> None:
-    """List the credit methods: what each needs, per what it gives credit, whose reading it is.
+    """List the published systems that run here: credit methods and presets of them, selectors of rollouts, evidence.
 
     Example: stepcredit methods gigpo
     """
     if name is not None:
-        one = describe(get(name))
+        one = described(name)
         if json:
             print_json(one)
         else:
             _print_card(one)
         return
-    listed = [describe(get(n)) for n in names(presets=presets)]
+    listed = [m for m in map(described, names(presets=presets)) if kind is None or m["kind"] == kind.value]
     if json:
         print_json(listed)
         return
-    rows = [[m["name"], m["per"], ", ".join(m["needs"]) or "-", f"{m['title']} ({m['paper']})"] for m in listed]
-    table(["name", "per", "needs", "title"], rows)
+    rows = [[m["name"], m["kind"], _needs(m), f"{m['title']} ({m['paper']})"] for m in listed]
+    table(["name", "kind", "needs", "title"], rows)
     note("stepcredit methods NAME says everything about one; add @PRESET for a framework's reading.")
 
 
-def describe(method: Method) -> dict[str, Any]:
-    """A method as plain data: its card, columns, options and presets."""
-    card, preset = method.card, method.preset
-    return {
-        "name": method.name,
-        "kind": method.kind,
-        "base": method.base,
-        "title": preset.title if preset and preset.title else card.title,
-        "paper": preset.paper if preset and preset.paper else card.paper,
-        "evidence": card.evidence,
-        "per": card.per,
-        "needs": list(method.needs),
-        "uses": list(method.uses),
-        "needs_in_words": card.needs,
-        "options": {
-            n: v if isinstance(v, str | int | float | bool | None) else str(v) for n, v in method.options.items()
-        },
-        "reading": preset.source if preset else None,
-        "presets": {n: {"options": dict(p.options), "source": p.source} for n, p in method.presets.items()},
-        "holds": sorted(method.holds),
-        "waives": method.waives,
-        "bias": card.bias,
-        "departures": card.departures,
-        "code": card.code,
-        "doc": method.function.__doc__,
-    }
+def described(name: str) -> dict[str, Any]:
+    """A system as plain data, with what it reached on the suites of known truth, where it was measured."""
+    return {**describe(get(name)), "scores": scores(name)}
+
+
+def _needs(one: dict[str, Any]) -> str:
+    return ", ".join(one["models"] if one["kind"] == "evidence" else one["needs"]) or "-"
 
 
 def _print_card(one: dict[str, Any]) -> None:
@@ -77,10 +63,16 @@ def _print_card(one: dict[str, Any]) -> None:
         ("Bias", "bias"),
         ("Departures", "departures"),
     ):
-        if one[key]:
+        if one.get(key):
             say(f"{label}: {one[key]}")
+    say(f"Cost: {one['cost']}")
+    for label, key in (("Adds", "adds"), ("Asks", "models"), ("Holds", "holds")):
+        if one.get(key):
+            say(f"{label}: {', '.join(one[key])}")
     say(f"Evidence: {one['evidence']}. Code: {one['code'] or 'none found'}")
-    for property, reason in one["waives"].items():
+    for title, figure in one["scores"].items():
+        say(f"{title}: {figure}")
+    for property, reason in one.get("waives", {}).items():
         say(f"Waives {property}: {reason}")
     if one["presets"]:
         say()

@@ -48,6 +48,25 @@ def measured() -> tuple[Setting, ...]:
     )
 
 
+def scores(method: str) -> dict[str, str]:
+    """What a method reached where the truth is known (8 rollouts a task), in words by title; {} if never measured."""
+    told = json.loads(resources.files("stepcredit.bench").joinpath(FILE).read_text("utf-8")).get("scores", {})
+    one = told.get(method, {})
+    out = {
+        title: f"{one[name]:.2f} (0.5 is chance)"
+        for name, title in (
+            ("real same", "Ranks the better of two steps in one state first, GPT-4's Game of 24"),
+            ("simulated same", "The same, simulated Game of 24"),
+        )
+        if name in one
+    }
+    if "worlds r" in one:
+        among = "given the same evidence" if "given" in one else "without evidence"
+        place = f"median place {one['worlds rank']:g} of {one['of']:g} credits {among}"
+        out["Correlation with the exact advantage, mean of the worlds"] = f"{one['worlds r']:.2f}, {place}"
+    return out
+
+
 def nearest(mine: Profile, settings: Iterable[Setting], count: int = NEAREST) -> list[tuple[float, Setting]]:
     """The settings that differ least, with the differences.
 

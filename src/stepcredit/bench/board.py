@@ -6,6 +6,8 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from stepcredit.bench.entries import judge
 from stepcredit.bench.profile import profile
 from stepcredit.bench.suite import Result, Table
@@ -13,6 +15,7 @@ from stepcredit.bench.suites import speed
 from stepcredit.bench.suites._game24_scores import BASELINES
 from stepcredit.bench.suites._worlds import SETTINGS
 from stepcredit.envs import tabular
+from stepcredit.ops import ranks
 
 N = 8
 NOTE = (
@@ -79,6 +82,44 @@ def measured(mdp: Result, settings: Mapping[str, Any], version: str) -> dict[str
         short = {name: _short(x) for name, x in look._asdict().items()}
         out.append({"name": f"{setting}, {n} rollouts", "profile": short, "reached": methods})
     return {"date": date.today().isoformat(), "version": version, "mdp": dict(settings), "settings": out}
+
+
+def scores(found: Mapping[str, Result]) -> dict[str, dict[str, float]]:
+    """method -> figures for its card: same on Game of 24 (real if it was measured, simulated), r in the worlds, and
+    `rank`, the median over the kinds of worlds of its place by r (1 = best; equals share a place) among `of` credits.
+    `given`: 1 where it was given evidence there, and its place is among those that were."""
+    out: dict[str, dict[str, float]] = {}
+    for section, title in (("game24", "real same"), ("simulated", "simulated same")):
+        for row in _own(found[section].rows) if section in found else ():
+            out.setdefault(row["method"], {})[title] = row["same_mixed"]
+    for name, one in _places(found["mdp"].rows).items():
+        out.setdefault(name, {}).update(one)
+    if "evidence" in found:
+        game = {r["method"]: r["same_mixed"] for r in found["evidence"].rows if r.get("suite") == "game24"}
+        for name, one in _places(found["evidence"].rows).items():
+            if name not in out:
+                out[name] = {"simulated same": game.get(name, math.nan), **one, "given": 1.0}
+    return {name: {k: float(f"{x:.3g}") for k, x in one.items() if x == x} for name, one in out.items()}
+
+
+def _places(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    by_setting: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["n"] == N and row["method"] not in BASELINES and not math.isnan(row.get("pearson", math.nan)):
+            by_setting.setdefault(row["setting"], {})[row["method"]] = row["pearson"]
+    places: dict[str, list[float]] = {}
+    for reached in by_setting.values():
+        at = ranks(-np.array([round(x, 6) for x in reached.values()])) + 1
+        for name, place in zip(reached, at.tolist(), strict=True):
+            places.setdefault(name, []).append(place)
+    return {
+        name: {
+            "worlds r": float(np.mean([one[name] for one in by_setting.values() if name in one])),
+            "worlds rank": float(np.median(mine)),
+            "of": float(len(places)),
+        }
+        for name, mine in places.items()
+    }
 
 
 def _own(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Who is measured: credit methods by name, and plain estimators that a method should beat."""
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stepcredit.bench.branches import branches
 from stepcredit.credit import assign, get, names
 from stepcredit.credit.card import Card
 from stepcredit.credit.registry import Method
@@ -29,14 +31,27 @@ def entries(batch: Batch, chosen: Sequence[str] = ()) -> list[str]:
         StepCreditError: a chosen method cannot run on such a batch, or there is none of this name.
     """
     for name in chosen:
-        why = applicable(_PLAIN.get(name) or get(name), batch)
+        why = applicable_here(_PLAIN.get(name) or get(name), batch)
         if why:
             raise StepCreditError(f"{name} cannot be measured here: {why}")
     if chosen:
         return list(dict.fromkeys(chosen))
-    able = [name for name in names() if applicable(get(name), batch) is None]
+    able = [name for name in names() if applicable_here(get(name), batch) is None]
     scores = [name + QUALITY for name in able if ours(name) and QUALITY[1:] in get(name).presets]
     return [*able, *scores, *(name for name, method in _PLAIN.items() if applicable(method, batch) is None)]
+
+
+def applicable_here(method: Method, batch: Batch) -> str | None:
+    """None if the method can be measured on such a batch, else why not. A method on trees is given the rollouts of a
+    task that began alike as a tree, where states and actions tell which did."""
+    if on_tree(method) and not batch.layout.is_tree and "state" in batch and "action" in batch:
+        return applicable(method, branches(batch).batch)
+    return applicable(method, batch)
+
+
+def on_tree(method: Method) -> bool:
+    """Whether it asks for a tree."""
+    return "tree" in inspect.signature(method.function).parameters
 
 
 def ours(name: str) -> bool:
@@ -62,9 +77,11 @@ def judge(name: str, batch: Batch) -> Judged:
             if name in _PLAIN:
                 found = Judged(np.asarray(_PLAIN[name].function(*fill(_PLAIN[name], batch, None, [])), float))
             else:
-                given = assign(batch, name)
+                apart = on_tree(get(name)) and not batch.layout.is_tree
+                tree = branches(batch) if apart else None
+                given = assign(tree.batch if tree else batch, name)
                 sd = None if given.per == "token" else given.extras.get("sd")
-                found = Judged(given.steps, sd)
+                found = Judged(given.steps[tree.node] if tree else given.steps, sd)
     except StepCreditError:
         raise
     except (Exception, SystemExit) as error:  # a method of anyone's

@@ -94,23 +94,40 @@ class Method:
         Raises:
             UnknownName: no such option. StepCreditError: a value that the option does not take.
         """
-        known, hints = self.options, get_type_hints(self.function)
         out = dict(self.preset.options) if self.preset else {}
-        for name, value in given.items():
-            if name not in known:
-                raise UnknownName(f"option of {self.name}", name, known)
-            plain = value.item() if hasattr(value, "item") else value
-            if isinstance(plain, str):
-                plain = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", plain)
-            try:
-                out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
-            except msgspec.ValidationError as error:
-                choices = get_args(hints[name])
-                hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"
-                raise StepCreditError(f"option {name}={value!r} of {self.name}: {error}", hint=hint) from None
-            if out[name] != out[name]:
-                raise StepCreditError(f"option {name}={value!r} of {self.name}", hint=f"the default is {known[name]!r}")
-        return out
+        return {**out, **convert_options(self.name, self.function, self.options, given)}
+
+
+def convert_options(
+    who: str, function: Callable[..., Any], known: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Options as the function annotates them; numbers may be given as text.
+
+    Args:
+        who: for errors. known: option -> default.
+
+    Raises:
+        UnknownName: no such option. StepCreditError: a value that the option does not take.
+    """
+    hints, out = get_type_hints(function), {}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownName(f"option of {who}", name, known)
+        if callable(value):
+            out[name] = value
+            continue
+        plain = value.item() if hasattr(value, "item") else value
+        if isinstance(plain, str):
+            plain = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", plain)
+        try:
+            out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
+        except msgspec.ValidationError as error:
+            choices = get_args(hints[name])
+            hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"
+            raise StepCreditError(f"option {name}={value!r} of {who}: {error}", hint=hint) from None
+        if out[name] != out[name]:
+            raise StepCreditError(f"option {name}={value!r} of {who}", hint=f"the default is {known[name]!r}")
+    return out
 
 
 def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

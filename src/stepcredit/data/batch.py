@@ -26,6 +26,7 @@ class Batch:
         axes: axis of columns that the table does not know.
         records: what the columns were built from, one per rollout; None for bare arrays.
         notes: what was derived or left out on the way, in words.
+        origins: column -> the evidence that made it, for columns that were gathered.
     """
 
     layout: Layout
@@ -34,6 +35,7 @@ class Batch:
     axes: Mapping[str, Axis] = field(default_factory=dict)
     records: tuple[Rollout, ...] | None = None
     notes: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in self.columns.items():
@@ -80,6 +82,10 @@ class Batch:
                 axes[name] = axis
         notes = self.notes if note is None else (*self.notes, note)
         return replace(self, layout=layout, columns=columns, keys=keys, axes=axes, notes=notes)
+
+    def with_origins(self, origins: Mapping[str, str]) -> Self:
+        """The same batch, with the evidence named that made these columns."""
+        return replace(self, origins={**self.origins, **origins})
 
     def with_note(self, note: str) -> Self:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
@@ -151,7 +157,7 @@ class Batch:
             keys["rollout"] = [keys["rollout"][r] for r in chosen.tolist()]
         columns = {n: v[picks[self.axis(n)]] for n, v in self.columns.items()}
         records = None if self.records is None else tuple(self.records[r] for r in chosen.tolist())
-        return Batch(layout, columns, keys, self.axes, records, self.notes)
+        return Batch(layout, columns, keys, self.axes, records, self.notes, self.origins)
 
     def resegment(self, segment: ArrayLike) -> "Batch":
         """Steps cut anew: segments, macro actions, thoughts.
@@ -208,7 +214,7 @@ class Batch:
             columns["token_row"] = lay.rollout[old]  # a token of no new step would no longer tell its rollout
         layout = Layout(lay.group, lay.rollout[old[first]], token_step=step, batch=lay.batch)
         note = f"cut anew: {lay.S} steps became {layout.S}"
-        return Batch(layout, columns, keys, self.axes, None, (*self.notes, note))
+        return Batch(layout, columns, keys, self.axes, None, (*self.notes, note), self.origins)
 
     def __repr__(self) -> str:
         return f"Batch({self.layout!r}, columns: {', '.join(sorted(self.columns)) or 'none'})"

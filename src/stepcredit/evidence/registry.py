@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from stepcredit.credit.card import Preset
+from stepcredit.credit.registry import convert_options
 from stepcredit.errors import StepCreditError, UnknownName
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.plugins import OpenSet
 
-_NOT_EVIDENCE = ("card", "registry")
+_NOT_EVIDENCE = ("card", "registry", "run")
 _SET = OpenSet("kind of evidence", "stepcredit.evidence", "stepcredit.evidence")
 
 
@@ -45,6 +46,21 @@ class Kind:
         given = dict(self.preset.options) if self.preset else {}
         parameters = inspect.signature(self.function).parameters
         return {n: given.get(n, p.default) for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+    @property
+    def priced(self) -> frozenset[str]:
+        """Options that its price depends on."""
+        parameters = () if self.cost is None else inspect.signature(self.cost).parameters.values()
+        return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+    def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to call with, the preset's included; numbers may be given as text ("0.95").
+
+        Raises:
+            UnknownName: no such option. StepCreditError: a value that the option does not take.
+        """
+        out = dict(self.preset.options) if self.preset else {}
+        return {**out, **convert_options(self.name, self.function, self.options, given)}
 
 
 @cache

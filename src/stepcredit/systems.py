@@ -1,0 +1,113 @@
+"""Every published system that runs here, whatever it is: a credit method, a preset of one, a selector, evidence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stepcredit import evidence
+from stepcredit.credit.registry import METHODS, SELECTORS, Method
+from stepcredit.credit.run import Credit
+from stepcredit.credit.selection import Selected
+from stepcredit.errors import UnknownName
+from stepcredit.evidence import Kind
+
+System = Method | Kind
+KINDS = ("method", "preset", "selector", "evidence")
+
+
+def names(*, presets: bool = False) -> list[str]:
+    """Every credit method, selector and kind of evidence, and every published system that is a preset of one.
+
+    Args:
+        presets: every `name@preset` of methods and selectors too.
+
+    >>> {"gigpo", "rloo", "state"} <= set(names())
+    True
+    """
+    return sorted({*METHODS.names(presets=presets), *SELECTORS.names(presets=presets), *evidence.names()})
+
+
+def get(name: str) -> System:
+    """What bears this name. Credit methods may be paths to files too.
+
+    Raises:
+        UnknownName: nothing does; a preset that is not there.
+    """
+    base = name if name.endswith(".py") else name.partition("@")[0]
+    for shelf in (METHODS, SELECTORS):
+        if base in shelf.names() or (shelf is METHODS and (".py" in base)):
+            return shelf.get(name)
+    if base in evidence.names():
+        return evidence.get(name)
+    raise UnknownName("system", base, names())
+
+
+def kind_of(system: System) -> str:
+    """One of `KINDS`: what it is. A preset of a selector is a selector."""
+    return "preset" if system.kind == "preset" and isinstance(system, Method) and system.of == "method" else _of(system)
+
+
+def _of(system: System) -> str:
+    return system.of if isinstance(system, Method) else "evidence"
+
+
+def describe(system: System) -> dict[str, Any]:
+    """A system as plain data: its card, what it asks for, options, presets."""
+    card, preset = system.card, system.preset
+    told: dict[str, Any] = {
+        "name": system.name,
+        "kind": kind_of(system),
+        "base": system.base,
+        "title": preset.title if preset and preset.title else card.title,
+        "paper": preset.paper if preset and preset.paper else card.paper,
+        "evidence": preset.evidence if preset and preset.evidence else card.evidence,
+        "needs_in_words": card.needs,
+        "cost": card.cost,
+        "options": {n: _plain(v) for n, v in system.options.items()},
+        "reading": preset.source if preset else None,
+        "presets": {
+            n: {"options": {k: _plain(v) for k, v in p.options.items()}, "source": p.source}
+            for n, p in system.presets.items()
+        },
+        "departures": card.departures,
+        "code": card.code,
+        "doc": system.function.__doc__,
+    }
+    if isinstance(system, Kind):
+        return {**told, "adds": list(system.card.adds), "models": list(system.models)}
+    return {
+        **told,
+        "per": system.card.per,
+        "needs": list(system.needs),
+        "uses": list(system.uses),
+        "holds": sorted(system.holds),
+        "waives": system.waives,
+        "bias": system.card.bias,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def cite(*used: str | Credit | Selected) -> str:
+    """BibTeX entries of what was used, each once: of a Credit its method and the evidence that it was given.
+
+    >>> print(cite("gigpo").splitlines()[0])
+    @inproceedings{feng2025gigpo,
+    """
+    entries: dict[str, None] = {}
+    for name in (n for one in used for n in _names_in(one)):
+        system = get(name)
+        own = system.preset.bibtex if system.preset else None
+        entries[(own or system.card.bibtex).strip()] = None
+    return "\n\n".join(e for e in entries if e)
+
+
+def _names_in(one: str | Credit | Selected) -> list[str]:
+    if isinstance(one, str):
+        return [one]
+    origins: Mapping[str, str] = one.batch.origins
+    name = one.method if isinstance(one, Credit) else one.selector
+    found = get(name)
+    asked = (*found.needs, *found.uses) if isinstance(found, Method) else ()
+    return [name, *(origins[column] for column in asked if column in origins)]
