@@ -19,14 +19,14 @@ $(BIN)/python:
 	$(PIP) -e .
 	@touch $@
 
-.venv/.dev: pyproject.toml | $(BIN)/python
-	$(PIP) -e '.[dev]'
-	@touch $@ .venv/.core
-
 # torch first and pinned: CPU builds exist for this version, and nothing later may pull another.
 .venv/.torch: | $(BIN)/python
 	$(PIP) torch==2.13.0
 	@touch $@
+
+.venv/.dev: pyproject.toml .venv/.torch | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/.core
 
 demo: .venv/.core
 	$(BIN)/stepcredit demo
@@ -39,7 +39,7 @@ check: .venv/.dev
 	$(BIN)/python tools/reference.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-test: .venv/.torch .venv/.dev check
+test: .venv/.dev check
 	$(BIN)/pytest -n 2 tests
 
 docs: .venv/.dev

@@ -97,8 +97,8 @@ def sections(data: str | None) -> list[Section]:
             "Methods that ask for evidence",
             "evidence",
             {},
-            "All are given the same evidence of known quality, made from the truth in place of a model; the evidence by "
-            "itself stands beside them.",
+            "All are given the same evidence of known quality, made from the truth in place of a model; it stands "
+            "beside them by itself.",
         ),
         Section("drift", "What happens when it gets hard", "drift", {}, "One thing at a time gets worse."),
         Section(

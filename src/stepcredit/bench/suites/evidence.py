@@ -55,11 +55,8 @@ def cells(settings: Settings) -> list[Cell]:
     all_ = (*chosen, *(b for b in BESIDE if b not in chosen))
     more = (settings.n, settings.worlds, settings.draws, settings.seed)
     out = [Cell(f"world {name}", partial(measure_world, name, all_, *more)) for name in SETTINGS]
-    game = (all_, settings.n, settings.puzzles)
-    return [
-        *out,
-        *(Cell(f"game24 {k}", partial(measure_game, *game, k, settings.seed)) for k in range(settings.samplings)),
-    ]
+    game = partial(measure_game, all_, settings.n, settings.puzzles, seed=settings.seed)
+    return [*out, *(Cell(f"game24 {k}", partial(game, number=k)) for k in range(settings.samplings))]
 
 
 def _asking(bare: Batch, full: Batch) -> list[str]:
@@ -93,7 +90,7 @@ def measure_world(setting: str, chosen: tuple[str, ...], n: int, worlds: int, dr
     return out
 
 
-def measure_game(chosen: tuple[str, ...], n: int, puzzles: int, number: int, seed: int) -> dict[str, Any]:
+def measure_game(chosen: tuple[str, ...], n: int, puzzles: int, *, number: int, seed: int) -> dict[str, Any]:
     """Sums of each name's figures over the puzzles, as in `game24`."""
     policy = Policy(seed=1000 * seed + number)
     batch = _game24_worlds.simulated(_game24_worlds.fresh_puzzles(puzzles, seed), n, policy, policy.seed)
