@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.bench import metrics
-from stepcredit.bench.entries import Judged
-from stepcredit.bench.suites import _best_of, people
-from stepcredit.bench.suites._agentprocessbench import Said, files, home
+from stepcredit.bench.entries import Judged, entries
+from stepcredit.bench.suites import _best_of, _judged, people
+from stepcredit.bench.suites._agentprocessbench import Said, files, home, said
 from stepcredit.bench.suites.people import BASELINES, Guess, Truth, baseline, guess, guesses, rankings
 from stepcredit.errors import DataError, StepCreditError
 
@@ -194,7 +194,7 @@ def measured(data, **fields):
 def test_methods_never_see_the_labels(small):
     batch = people._blind(str(small / "agentprocessbench" / "s.jsonl"))
     assert "label" not in batch
-    assert {"q_minus_v", "salt", "stepcredit_graph", "same edge"} <= set(people.entries(batch))
+    assert {"q_minus_v", "salt", "stepcredit_graph", "same edge"} <= set(entries(batch))
 
 
 def test_evidence_of_the_rollouts_themselves(small):
@@ -292,3 +292,31 @@ def test_rankings_of_real_rollouts_equal_the_metrics(hotpotqa):
     found = rankings(of, given_)["within_rollout"].at(np.ones((1, 50)))[0]
     reference = metrics.same(given_[sure], of.label[sure] > 0, of.rollout[sure], of.question[sure])
     assert found == pytest.approx(reference.value)
+
+
+def test_methods_that_ask_for_verdicts_are_given_the_recorded_judges(data):
+    settings = people.Settings(str(data), methods=("pure", "grpo"))
+    rows = people.result(settings, {c.key: c.make() for c in people.cells(settings)}).rows
+    ranked = {r["method"]: r["within_question"] for r in rows if r["part"] == "ranking"}
+    assert {"grpo", "pure + judges", _judged.VERDICTS} <= set(ranked) and "pure" not in ranked
+    assert ranked[_judged.VERDICTS] > ranked["outcome broadcast"]  # the judges do know something
+
+
+def test_the_judges_labels_stand_at_their_messages(hotpotqa):
+    folder, path = hotpotqa
+    batch = people._blind(str(path))
+    full = _judged.judged(batch, folder / "judges" / "hotpotqa")
+    names = list(files(folder / "judges" / "hotpotqa"))
+    one = said(files(folder / "judges" / "hotpotqa")[names[3]])
+    r = 17
+    record = batch.to_records()[r]
+    labels = one[(batch.group_name(int(batch.layout.group[r])), record.rollout)].labels
+    mine = full["votes"][batch.layout.rollout == r, 3]
+    np.testing.assert_array_equal(mine, [labels.get(s.extra["message"], np.nan) for s in record.steps])
+    assert not np.isnan(mine).all()
+    assert "label" not in batch and full["score"].shape == (batch.layout.S,)
+
+
+def test_a_method_that_can_run_neither_way_is_refused(data):
+    with pytest.raises(StepCreditError, match="gae cannot be measured here"):
+        people.cells(people.Settings(str(data), methods=("gae",)))

@@ -31,7 +31,7 @@ def entries(batch: Batch, chosen: Sequence[str] = ()) -> list[str]:
         StepCreditError: a chosen method cannot run on such a batch, or there is none of this name.
     """
     for name in chosen:
-        why = applicable_here(_PLAIN.get(name) or get(name), batch)
+        why = why_not(name, batch)
         if why:
             raise StepCreditError(f"{name} cannot be measured here: {why}")
     if chosen:
@@ -47,6 +47,11 @@ def applicable_here(method: Method, batch: Batch) -> str | None:
     if on_tree(method) and not batch.layout.is_tree and "state" in batch and "action" in batch:
         return applicable(method, branches(batch).batch)
     return applicable(method, batch)
+
+
+def why_not(name: str, batch: Batch) -> str | None:
+    """The same for a method or plain estimator by name."""
+    return applicable_here(_PLAIN.get(name) or get(name), batch)
 
 
 def on_tree(method: Method) -> bool:

@@ -1,7 +1,8 @@
 """Credit against people's labels of steps (AgentProcessBench): does it rank steps as people do, and does it find the
 first wrong one? And what evidence that never saw the outcomes is worth when one of a question's rollouts is chosen.
 
-Methods are given rollouts, states and outcomes, never the labels.
+Methods are given rollouts, states and outcomes, never the labels. Those that ask for verdicts on steps are given the
+recorded judges' as well ("+ judges"), whose mean stands beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stepcredit.bench.entries import entries, judge
+from stepcredit.bench.entries import judge
 from stepcredit.bench.metrics import per_depth
 from stepcredit.bench.paired import Paired, interval, pooled, same, weights
 from stepcredit.bench.suite import Cell, Result, Table
 from stepcredit.bench.suites import _best_of
 from stepcredit.bench.suites._agentprocessbench import DRAWS, POOLED, between, files, home
+from stepcredit.bench.suites._judged import MARK, VERDICTS, asking, judged, unaided
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.data.reading import Reading
@@ -85,24 +87,27 @@ def cells(settings: Settings) -> list[Cell]:
     found = {name: str(path) for name, path in files(folder).items() if not name.endswith("_labels")}
     if not found:
         raise DataError("no rollouts here", file=folder, expected="SUBSET.jsonl.gz")
-    able = {name: (*entries(_blind(path), settings.methods), *BASELINES) for name, path in found.items()}
+    full = {path: _equipped(path, str(folder / "judges" / name)) for name, path in found.items()}
+    own = {name: unaided(_blind(path), full[path], settings.methods) for name, path in found.items()}
+    able = {name: (*one, *BASELINES) for name, one in own.items()}
     scopes: dict[str, tuple[str, ...]] = {name: (path,) for name, path in found.items()}
     if len(found) > 1:
         scopes[POOLED] = tuple(found.values())
         able[POOLED] = tuple(m for m in next(iter(able.values())) if all(m in one for one in able.values()))
     out = []
     for name, paths in scopes.items():
-        out += [Cell(f"{name}/{m}", partial(against_people, paths, m, settings.seed)) for m in able[name]]
         judges = tuple(str(folder / "judges" / n) for n, path in found.items() if path in paths)
+        names = (*able[name], *asking([full[path] for path in paths], able[name], settings.methods))
+        out += [Cell(f"{name}/{m}", partial(against_people, paths, m, settings.seed, judges)) for m in names]
         out.append(Cell(f"{name}/", partial(best_of, paths, judges, settings.seed)))
     return out
 
 
-def against_people(paths: Sequence[str], method: str, seed: int) -> list[dict[str, Any]]:
+def against_people(paths: Sequence[str], method: str, seed: int, judges: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows of a method: how it ranks the steps, and how it finds the first error."""
     truth = _truth(paths)
     try:
-        given = _credit(paths, method, truth)
+        given = _credit(paths, method, truth, judges)
     except StepCreditError as error:  # its failure is a row, the others go on
         return [{"part": "failed", "error": error.message}]
     weight = weights(truth.questions, DRAWS, seed)
@@ -317,6 +322,12 @@ def _blind(path: str) -> Batch:
     return replace(batch, columns={name: x for name, x in batch.columns.items() if name != "label"})
 
 
+@lru_cache(maxsize=8)
+def _equipped(path: str, judges: str) -> Batch | None:
+    """The same with what recorded judges said of the steps."""
+    return judged(_blind(path), Path(judges))
+
+
 def _truth(paths: Sequence[str]) -> Truth:
     batches = [_read(path) for path in paths]
     rollouts = np.cumsum([0, *(b.layout.R for b in batches)])
@@ -367,10 +378,14 @@ def baseline(name: str, truth: Truth) -> Floats:
     }[name]
 
 
-def _credit(paths: Sequence[str], method: str, truth: Truth) -> Floats:
+def _credit(paths: Sequence[str], method: str, truth: Truth, judges: Sequence[str] = ()) -> Floats:
     """[S] credit, or a baseline's, without differences that are but rounding: they would break ties."""
     if method in BASELINES:
         given = baseline(method, truth)
+    elif method == VERDICTS or method.endswith(MARK):
+        full = [b for b in map(_equipped, paths, judges) if b is not None]
+        name = method.removesuffix(MARK)
+        given = np.concatenate([b["score"] if method == VERDICTS else judge(name, b).credit for b in full])
     else:
         given = np.concatenate([judge(method, _blind(path)).credit for path in paths])
     size = float(np.nanmax(np.abs(given), initial=0))

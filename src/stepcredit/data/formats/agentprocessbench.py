@@ -64,6 +64,7 @@ def _rollout(row: dict[str, Any], group: str | int, attempt: int) -> Rollout:
             turn.step.extra = {**turn.step.extra, "replies": turn.step.observation}
             turn.step.observation = as_text(sorted(found_now))
         seen.update(found_now)
+        turn.step.extra = {**turn.step.extra, "message": turn.at}
         label = labels.get(turn.at)
         if label is not None:
             turn.step.evidence = {"label": label}
