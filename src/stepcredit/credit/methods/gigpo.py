@@ -47,7 +47,7 @@ PRESETS = {
     ),
     "slea_rl": Preset(
         {**_STEP_ROWS, "spread": "none", "gamma": 0.95},
-        "SLEA-RL verl/trainer/ppo/forge/core_forge.py and run_alfworld.sh: GiGPO's own functions; what is new is the "
+        "kingofspace0wzz/slea-rl forge/core_forge.py and run_alfworld.sh: GiGPO's own functions; what is new is the "
         "memory that the agent reads. Its optional factor 1 + 0.1 min(1, entries / 100) on every advantage is left out",
         system="slea_rl",
         title="SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training",
@@ -56,11 +56,12 @@ PRESETS = {
   title={SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training},
   author={Wang, Prince Zizhuang and Jiang, Shuli},
   journal={arXiv:2603.18079}, year={2026}}""",
+        evidence="official code executed",
     ),
     "step_grpo_a": Preset(
         _STATE_ONLY,
-        "R1-Router's Step-GRPO: every step (question and prefix) is a prompt of its own with its own samples, whose "
-        "rewards are compared as in GRPO; where they are prompts of their own in the data too, grpo@verl says the same",
+        "OpenBMB/R1-Router (on EasyR1's GRPO): every step (question and prefix) is a prompt with samples of its own, "
+        "whose rewards are compared; where they are prompts of their own in the data too, grpo@verl says the same",
         holds=frozenset({"scale"}),
         system="step_grpo_a",
         title="Step-GRPO (R1-Router): Learning to Route Queries across Knowledge Bases",
@@ -69,6 +70,7 @@ PRESETS = {
   title={Learning to Route Queries across Knowledge Bases for Step-wise Retrieval-Augmented Reasoning},
   author={Peng, Chunyi and Xu, Zhipeng and Liu, Zhenghao and Li, Yishan and Yan, Yukun and Wang, Shuo and others},
   journal={arXiv:2505.22095}, year={2025}}""",
+        evidence="official code read",
     ),
     "hi_agent": Preset(
         _STATE_ONLY,
@@ -82,10 +84,11 @@ PRESETS = {
   title={Hi-Agent: Hierarchical Vision-Language Agents for Mobile Device Control},
   author={Wu, Zhe and Lu, Hongjin and Xing, Junliang and Zhang, Changhao and Zhu, Yin and Yang, Yuhao and others},
   journal={arXiv:2510.14388}, year={2025}}""",
+        evidence="derived",
     ),
     "vpr-states": Preset(
         {**_STATE_ONLY, "spread": "population", "eps": 1e-8},
-        "VPR gigpo/core_gigpo.compute_vpr_turn_level_advantage, rollout mode state_group, group_whiten: the candidates "
+        "thu-nics/VPR gigpo/core_gigpo.compute_vpr_turn_level_advantage, mode state_group, group_whiten: candidates "
         "sampled in one state. With spread='none' the first half of mean_then_batch_whiten, its paper configuration",
         holds=frozenset({"scale"}),
     ),

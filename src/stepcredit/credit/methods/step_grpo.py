@@ -46,6 +46,7 @@ PRESETS = {
   title={From Illusion to Intention: Visual Rationale Learning for Vision-Language Reasoning},
   author={Wang, Changpeng and Wang, Haozhe and Chen, Xi and Liu, Junhan and Xue, Taofeng and Peng, Chong and others},
   journal={arXiv:2511.23031}, year={2025}}""",
+        evidence="derived",
     ),
 }
 

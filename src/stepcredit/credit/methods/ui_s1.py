@@ -43,8 +43,8 @@ PRESETS = {
     ),
     "matchtir": Preset(
         _MATCHTIR,
-        "MatchTIR verl core_algos.compute_grpo_outcome_advantage: half the rollout's sum, half the discounted return "
-        "at the turn; a cell of one keeps its raw value in both",
+        "quchangle1/MatchTIR verl core_algos.compute_grpo_outcome_advantage: half the rollout's sum, half the "
+        "discounted return at the turn; a cell of one keeps its raw value in both",
         system="matchtir",
         title="MatchTIR: Fine-Grained Supervision for Tool-Integrated Reasoning via Bipartite Matching",
         paper="arXiv:2601.10712",
@@ -52,6 +52,7 @@ PRESETS = {
   title={MatchTIR: Fine-Grained Supervision for Tool-Integrated Reasoning via Bipartite Matching},
   author={Qu, Changle and Dai, Sunhao and Cai, Hengyi and Xu, Jun and Wang, Shuaiqiang and Yin, Dawei},
   journal={arXiv:2601.10712}, year={2026}}""",
+        evidence="official code executed",
     ),
     "matchtir-mean": Preset(
         {**_MATCHTIR, "spread": "none", "step_spread": "sample"},
@@ -70,6 +71,7 @@ PRESETS = {
   title={Verifiable Process Rewards for Agentic Reasoning},
   author={Yuan, Huining and Xu, Zelai and Wang, Huaijie and Yi, Xiangmin and Gao, Jiaxuan and others},
   journal={arXiv:2605.10325}, year={2026}}""",
+        evidence="secondary text",
     ),
     "f_grpo": Preset(
         _IMMEDIATE,
@@ -83,6 +85,7 @@ PRESETS = {
   title={F-GRPO: Factorized Group-Relative Policy Optimization for Unified Candidate Generation and Ranking},
   author={Surana, Rohan and Mundada, Gagan and Wu, Junda and Li, Xintong and Jiao, Yizhu and Jin, Bowen and others},
   journal={arXiv:2605.12995}, year={2026}}""",
+        evidence="derived",
     ),
 }
 
