@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stepcredit.data.encode import dense
 from stepcredit.data.layout import Layout, Paths
-from stepcredit.ops import back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops import back, cells, merge_rate, random_cells, sibling_cells, state_cells, turn_cells, windows
 
 # Neighbors of every boundary where packing two keys into one number could make them collide.
 KEYS = st.sampled_from([-(2**63), -(2**62), -1, 0, 1, 2, 50, 2**31, 2**62, 2**62 + 1, 2**63 - 1])
@@ -98,3 +98,37 @@ def test_nothing_gives_nothing():
     empty, none = ragged([0, 0]), np.zeros(0, int)
     for out in (cells(none, none), windows(empty, none, 3), turn_cells(empty), sibling_cells(empty), back(empty, none)):
         assert out.shape == (0,)
+
+
+@given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 5), st.integers(0, 9))
+def test_random_cells_deal_all_rows_of_a_cell_into_full_cells_and_one_rest(by, size, seed):
+    by = np.array(by, np.int64)
+    dealt = random_cells(by, size, seed)
+    assert len(set(zip(by.tolist(), dealt.tolist(), strict=True))) == len(set(dealt.tolist()))
+    for cell, n in Counter(by.tolist()).items():
+        sizes = sorted(Counter(dealt[by == cell].tolist()).values())
+        assert sizes == sorted([size] * (n // size) + [n % size] * (n % size > 0))
+
+
+def test_random_cells_depend_on_the_seed_and_on_no_other_cell():
+    by = np.repeat([0, 1], 12)
+    dealt = random_cells(by, 3, 5)
+    assert np.array_equal(dealt[12:] - dealt[12:].min(), random_cells(by[12:], 3, 5))
+    assert len({tuple(random_cells(by, 3, seed)) for seed in range(20)}) == 20
+    assert np.array_equal(random_cells(by, 0, 5), by) and random_cells(by[:0], 3).size == 0
+
+
+def test_parts_of_a_cell_are_dealt_apart_where_rows_count_in_the_whole():
+    halves = np.repeat([0, 1], 6)
+    alike, apart = random_cells(halves, 2, 1), random_cells(halves, 2, 1, draw=halves * 0)
+    assert np.array_equal(alike[:6], alike[6:] - 3)
+    assert not np.array_equal(apart[:6], apart[6:] - 3)
+
+
+def test_every_row_is_dealt_with_every_other_one_alike_often():
+    together = np.zeros((6, 6))
+    for seed in range(600):
+        dealt = random_cells(np.zeros(6, np.int64), 3, seed)
+        together += dealt[:, None] == dealt
+    share = together[~np.eye(6, dtype=bool)] / 600
+    assert np.all(np.abs(share - 2 / 5) < 0.08)

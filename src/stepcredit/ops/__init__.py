@@ -1,7 +1,17 @@
 """Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
 
 from stepcredit.ops.beta import chance_above, log_beta
-from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
+from stepcredit.ops.cells import (
+    Merge,
+    back,
+    cells,
+    merge_rate,
+    random_cells,
+    sibling_cells,
+    state_cells,
+    turn_cells,
+    windows,
+)
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
@@ -50,6 +60,7 @@ __all__ = [
     "merge_rate",
     "merge_tokens",
     "on_last_token",
+    "random_cells",
     "ranks",
     "returns",
     "scan",

@@ -1,8 +1,9 @@
 """Which steps are comparable: cells by state, history, action, turn, sibling; and how much they merge."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stepcredit.data.encode import dense
 from stepcredit.data.layout import Ints, Layout
@@ -62,6 +63,38 @@ def turn_cells(layout: Layout) -> Ints:
 def sibling_cells(layout: Layout) -> Ints:
     """[S] steps that follow the same step; first steps of a task are siblings."""
     return dense(np.where(layout.previous < 0, layout.S + layout.step_group, layout.previous))
+
+
+def random_cells(by: Ints, size: int, seed: int = 0, *, draw: Ints | None = None) -> Ints:
+    """[n] rows of each cell dealt at random into cells of `size` rows; the last of them may hold fewer.
+
+    The k-th row of a cell has the k-th number of a stream that the seed fixes for good, so how a cell is dealt does not
+    depend on the other cells.
+
+    Args:
+        by: [n] cells that are dealt, any integers >= 0.
+        size: rows of a new cell; below 1: cells stay whole.
+        seed: of the stream (PCG64).
+        draw: [n] cells in which rows are counted for their number, where these differ from `by`: parts of one such cell
+            are then dealt independently of one another.
+
+    >>> random_cells(np.array([0, 0, 0, 1, 1, 1]), 2, seed=1)
+    array([0, 1, 0, 2, 3, 2])
+    """
+    if size < 1:
+        return dense(by)
+    count = _place(by if draw is None else draw)
+    number = np.random.PCG64(seed).random_raw(int(count.max(initial=-1)) + 1)
+    return cells(by, _place(by, number[count]) // size)
+
+
+def _place(by: Ints, key: NDArray[Any] | None = None) -> Ints:
+    """[n] how many rows of the same cell come before the row, in the order of `key` (of the rows where it is None)."""
+    order = np.argsort(by, kind="stable") if key is None else np.lexsort((key, by))
+    count = np.bincount(by)
+    place = np.empty(by.size, np.int64)
+    place[order] = np.arange(by.size) - np.repeat(np.cumsum(count) - count, count)
+    return place
 
 
 class Merge(NamedTuple):

@@ -23,7 +23,8 @@ CARD = Card(
     "root of the turns ahead keeps long rollouts from larger sums. A gain can be had by copying the answer.",
     departures="A gain of exactly 0 is a gain here; the official code does not see it, so that turn merges with the "
     "next. The code adds 1e-8 under the root of the variance besides eps: a relative 5e-9 / variance, left out. "
-    "IGPO's estimator (one pool over all turns, the outcome inside the sum) is another formula and not a preset.",
+    "IGPO's estimator (one pool over all turns, the outcome inside the sum) is another formula: `igpo`. The code's "
+    "older modes, which accumulate first and compare then, are not reproduced.",
     holds=frozenset({"scale", "shift"}),
 )
 

@@ -19,15 +19,19 @@ CARD = Card(
     needs="step rewards (or an outcome), the state each step was taken in, rollouts of a prompt that start alike",
     bias="The state term's baseline is the mean over the actions seen in the state: action-independent, but it holds "
     "the step's own return, and with gamma < 1 it rewards reaching success in fewer steps. With population='steps' a "
-    "long rollout weighs more in the episode term, so the sum over rollouts need not be 0.",
+    "long rollout weighs more in the episode term, so the sum over rollouts need not be 0. With episode_weight=0 a "
+    "state met once has credit 0 whatever its outcome.",
     departures="population='rollouts' (one entry per rollout) is the paper's text; the official code's default takes "
     "mean and spread over step rows: preset verl-agent. Missing states are unique here; the official code refuses "
-    "them.",
+    "them. Its penalty for invalid actions (on by default: taken from the step's return and from its row's episode "
+    "score after discounting) is not part of this formula, nor is its grouping of similar texts, which is a way to "
+    "make the states. VPR's code then whitens over the batch and masks states of equal rewards: steps of the caller.",
     holds=frozenset({"scale"}),
     pools={"states_over": "batch"},
 )
 
 _STEP_ROWS = {"population": "steps", "lone": "raw"}
+_STATE_ONLY = {"gamma": 0.0, "episode_weight": 0.0}
 PRESETS = {
     "verl-agent": Preset(_STEP_ROWS, "verl-agent gigpo/core_gigpo.py, mode mean_std_norm (its example scripts)"),
     "verl-agent-mean": Preset(
@@ -40,6 +44,53 @@ PRESETS = {
     "roll": Preset(
         {"population": "steps", "states_over": "batch"},
         "ROLL 0.3.0 pipeline/agentic/utils.py: the state hash is not tied to the prompt",
+    ),
+    "slea_rl": Preset(
+        {**_STEP_ROWS, "spread": "none", "gamma": 0.95},
+        "kingofspace0wzz/slea-rl forge/core_forge.py and run_alfworld.sh: GiGPO's own functions; what is new is the "
+        "memory that the agent reads. Its optional factor 1 + 0.1 min(1, entries / 100) on every advantage is left out",
+        system="slea_rl",
+        title="SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training",
+        paper="arXiv:2603.18079",
+        bibtex="""@article{wang2026slearl,
+  title={SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training},
+  author={Wang, Prince Zizhuang and Jiang, Shuli},
+  journal={arXiv:2603.18079}, year={2026}}""",
+        evidence="official code executed",
+    ),
+    "step_grpo_a": Preset(
+        _STATE_ONLY,
+        "OpenBMB/R1-Router (on EasyR1's GRPO): every step (question and prefix) is a prompt with samples of its own, "
+        "whose rewards are compared; where they are prompts of their own in the data too, grpo@verl says the same",
+        holds=frozenset({"scale"}),
+        system="step_grpo_a",
+        title="Step-GRPO (R1-Router): Learning to Route Queries across Knowledge Bases",
+        paper="arXiv:2505.22095",
+        bibtex="""@article{peng2025r1router,
+  title={Learning to Route Queries across Knowledge Bases for Step-wise Retrieval-Augmented Reasoning},
+  author={Peng, Chunyi and Xu, Zhipeng and Liu, Zhenghao and Li, Yishan and Yan, Yukun and Wang, Shuo and others},
+  journal={arXiv:2505.22095}, year={2025}}""",
+        evidence="official code read",
+    ),
+    "hi_agent": Preset(
+        _STATE_ONLY,
+        "Hi-Agent, derived from secondary text: the subgoals sampled in one state are compared by their immediate "
+        "reward (format, execution by the low-level model, judge), which takes the place of a return",
+        holds=frozenset({"scale"}),
+        system="hi_agent",
+        title="Hi-Agent: Hierarchical Vision-Language Agents for Mobile Device Control",
+        paper="arXiv:2510.14388",
+        bibtex="""@article{wu2025hiagent,
+  title={Hi-Agent: Hierarchical Vision-Language Agents for Mobile Device Control},
+  author={Wu, Zhe and Lu, Hongjin and Xing, Junliang and Zhang, Changhao and Zhu, Yin and Yang, Yuhao and others},
+  journal={arXiv:2510.14388}, year={2025}}""",
+        evidence="derived",
+    ),
+    "vpr-states": Preset(
+        {**_STATE_ONLY, "spread": "population", "eps": 1e-8},
+        "thu-nics/VPR gigpo/core_gigpo.compute_vpr_turn_level_advantage, mode state_group, group_whiten: candidates "
+        "sampled in one state. With spread='none' the first half of mean_then_batch_whiten, its paper configuration",
+        holds=frozenset({"scale"}),
     ),
 }
 
@@ -57,6 +108,7 @@ def gigpo(
     *,
     gamma: float = 0.95,
     omega: float = 1.0,
+    episode_weight: float = 1.0,
     spread: Spread = "sample",
     eps: float = 1e-6,
     population: Literal["rollouts", "steps"] = "rollouts",
@@ -65,7 +117,7 @@ def gigpo(
 ) -> Floats:
     """Credit of a step: how its rollout did, plus how its action did in its state.
 
-        A_t = E + omega * S_t
+        A_t = episode_weight * E + omega * S_t
         E   = center(R_i)   among the rollouts of the prompt, R_i = sum_t r_t
         S_t = center(G_t)   among the prompt's steps taken in the same state
         G_t = r_t + gamma * G_{t+1}
@@ -73,7 +125,8 @@ def gigpo(
     Args:
         reward: [S] reward received after each step.
         state: [S] id of the state each step was taken in; equal ids are comparable.
-        gamma: discount per step. omega: weight of the state term.
+        gamma: discount per step; 0 compares the immediate rewards.
+        omega: weight of the state term. episode_weight: weight of the episode term.
         spread: "sample" divides by the spread, "none" only centers.
         eps: added to the spread.
         population: a rollout counts once in E ("rollouts"), or once per step ("steps").
@@ -89,8 +142,10 @@ def gigpo(
     array([ 0.75,  0.5 , -0.75])
     """
     (place,) = grouping(layout, state, states_over=states_over).values()
+    action = omega * center(returns(layout, reward, gamma), place, spread=spread, eps=eps)
+    if episode_weight == 0:  # not 0 * episode: a step of unknown reward would take its rollout's other steps with it
+        return action
     total = layout.total(reward)
     counts = layout.steps if population == "steps" else None
     episode = center(total, layout.group, spread=spread, eps=eps, lone=lone, weight=counts)
-    action = center(returns(layout, reward, gamma), place, spread=spread, eps=eps)
-    return layout.merge(episode[layout.paths.rollout]) + omega * action
+    return episode_weight * layout.merge(episode[layout.paths.rollout]) + action

@@ -30,6 +30,10 @@ CARD = Card(
 PRESETS = {
     "verl-agent": Preset({}, "verl-agent recipe/hgpo/core_hgpo.py, mode mean_std_norm (its scripts): the defaults"),
     "verl-agent-mean": Preset({"spread": "none"}, "verl-agent recipe/hgpo/core_hgpo.py, mode mean_norm"),
+    "a3": Preset(
+        {"gamma": 1.0, "base_spread": "population"},
+        "Agentic-RL-A3 algo/hgpo.py, exact histories (its similar ones are a way to make the states)",
+    ),
 }
 
 
@@ -53,13 +57,14 @@ def hgpo(
     spread: Spread = "population",
     eps: float = 1e-6,
     base: bool = False,
+    base_spread: Spread = "sample",
     drop_zero: bool = True,
 ) -> Floats:
     """Credit of a step: how its action did, over cells of equal state and of equal last states.
 
         A_t = sum_k w_k a_k / (sum_k w_k + eps)                  w_k = (k + 1)^alpha
         a_k = center(G_t)   among the prompt's steps whose last k states are equal, k = 1 .. history + 1
-        a_0 = center(R_i)   over the prompt's step rows (sample spread), only with base
+        a_0 = center(R_i)   over the prompt's step rows, only with base
         G_t = r_t + gamma * G_{t+1}
 
     A depth counts only where the rollout has k states so far and the cell holds another step.
@@ -73,6 +78,7 @@ def hgpo(
         spread: of the cells: "population" divides by it, "none" only centers.
         eps: added to the spread and to the sum of weights.
         base: whether the rollout's own comparison joins as depth 0; a prompt of one row keeps its raw return there.
+        base_spread: of that comparison, unless spread is "none".
         drop_zero: whether an item that is exactly average leaves the mean over depths, so that the others weigh more.
 
     Returns:
@@ -100,7 +106,7 @@ def hgpo(
         add(item, (k + 1.0) ** alpha, rounding)
     if base:
         rollouts = layout.total(reward)
-        how: Spread = "none" if spread == "none" else "sample"
+        how: Spread = "none" if spread == "none" else base_spread
         item = center(rollouts, layout.group, spread=how, eps=eps, lone="raw", weight=layout.steps)
         add(layout.merge(item[layout.paths.rollout]), 1.0, 1e-12)
     credit = np.divide(total, weights + eps, out=np.zeros(layout.S), where=weights > 0)

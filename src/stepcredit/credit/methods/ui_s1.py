@@ -1,4 +1,4 @@
-"""UI-S1: returns that stop at a failed step, compared at the same step of the task."""
+"""UI-S1 and its kin: rewards and returns compared at the same step of the task."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from stepcredit.credit.card import Card, Preset
 from stepcredit.data.layout import Floats, Ints, Layout
-from stepcredit.ops import center, returns, turn_cells
+from stepcredit.ops import cells, center, returns, turn_cells
 from stepcredit.ops.center import Lone, Spread
 
 CARD = Card(
@@ -18,43 +18,103 @@ CARD = Card(
   journal={arXiv:2509.11543}, year={2025}}""",
     code="https://github.com/X-PLUG/MobileAgent (UI-S1)",
     evidence="official code executed",
-    needs="step rewards, whether each step equals the expert's (`match`), rollouts of a prompt that stand at the "
-    "same point of the expert's rollout at the same step index",
+    needs="step rewards, whether each step equals the expert's (`match`; without it every step counts as equal), "
+    "rollouts of a prompt that stand at the same point of the expert's rollout at the same step index",
     bias="The step term's baseline is the mean over the actions at a step index: action-independent where the "
     "rollouts are patched back onto the expert's rollout, but only rollouts that got so far are in it, and it "
-    "holds the step's own return. Nothing earned after a failed step reaches the steps before it.",
+    "holds the step's own return. Nothing earned after a failed step reaches the steps before it. Rollouts of one's "
+    "own (matchtir, vpr, f_grpo) are in different states at one index, so the baseline depends on earlier actions.",
     departures="The default episode term is the paper's: the rollout's sum of rewards among the rollouts of the "
-    "prompt. The released code compares each row's own reward over all step rows of the prompt: preset official.",
+    "prompt. The released code compares each row's own reward over all step rows of the prompt: preset official. "
+    "MatchTIR's code calls its hard matching optimal although it is greedy: that makes the rewards, not the credit. "
+    "VPR's code at turn indices pools over the batch (and over all turns where fewer than four rows share one), and "
+    "its later recipe compares actions sampled in one state: gigpo@vpr-states.",
     holds=frozenset({"scale"}),
 )
 
 _ROWS = {"episode": "rows", "lone": "raw"}
 _WAIVES = {"equal_rollouts": "a step's reward is also compared with those of its own rollout"}
+_MATCHTIR = {"gamma": 0.9, "cut": False, "episode_weight": 0.5, "step_weight": 0.5, "lone": "raw", "step_lone": "raw"}
+_IMMEDIATE = {"gamma": 0.0, "cut": False, "episode_weight": 0.0, "spread": "population"}
 PRESETS = {
     "official": Preset(_ROWS, "UI-S1 uis1/core_uis1.py, mode mean_std_norm (its script)", waives=_WAIVES),
     "official-mean": Preset(
         {**_ROWS, "spread": "none"}, "UI-S1 uis1/core_uis1.py, mode mean_norm (its yaml)", waives=_WAIVES
     ),
+    "matchtir": Preset(
+        _MATCHTIR,
+        "quchangle1/MatchTIR verl core_algos.compute_grpo_outcome_advantage: half the rollout's sum, half the "
+        "discounted return at the turn; a cell of one keeps its raw value in both",
+        system="matchtir",
+        title="MatchTIR: Fine-Grained Supervision for Tool-Integrated Reasoning via Bipartite Matching",
+        paper="arXiv:2601.10712",
+        bibtex="""@article{qu2026matchtir,
+  title={MatchTIR: Fine-Grained Supervision for Tool-Integrated Reasoning via Bipartite Matching},
+  author={Qu, Changle and Dai, Sunhao and Cai, Hengyi and Xu, Jun and Wang, Shuaiqiang and Yin, Dawei},
+  journal={arXiv:2601.10712}, year={2026}}""",
+        evidence="official code executed",
+    ),
+    "matchtir-mean": Preset(
+        {**_MATCHTIR, "spread": "none", "step_spread": "sample"},
+        "MatchTIR, norm_adv_by_std_in_grpo=False: the turn term is divided by its spread all the same",
+    ),
+    "vpr": Preset(
+        {**_IMMEDIATE, "eps": 1e-8},
+        "VPR, first version of the paper (secondary text): the oracle's verdict on a turn (`reward`, what the "
+        "environment returned) among the rollouts that reached it, no sum over later turns; the spread's divisor is "
+        "not given: population and 1e-8 as in its code",
+        holds=frozenset({"scale"}),
+        system="vpr",
+        title="VPR: Verifiable Process Rewards for Agentic Reasoning",
+        paper="arXiv:2605.10325",
+        bibtex="""@article{yuan2026verifiable,
+  title={Verifiable Process Rewards for Agentic Reasoning},
+  author={Yuan, Huining and Xu, Zelai and Wang, Huaijie and Yi, Xiangmin and Gao, Jiaxuan and others},
+  journal={arXiv:2605.10325}, year={2026}}""",
+        evidence="secondary text",
+    ),
+    "f_grpo": Preset(
+        _IMMEDIATE,
+        "F-GRPO, derived from its abstract: step 0 generates candidates (`reward`: coverage), step 1 ranks them "
+        "(`reward`: utility of the order); each phase is compared with itself",
+        holds=frozenset({"scale"}),
+        system="f_grpo",
+        title="F-GRPO: Factorized Group-Relative Policy Optimization for Unified Candidate Generation and Ranking",
+        paper="arXiv:2605.12995",
+        bibtex="""@article{surana2026fgrpo,
+  title={F-GRPO: Factorized Group-Relative Policy Optimization for Unified Candidate Generation and Ranking},
+  author={Surana, Rohan and Mundada, Gagan and Wu, Junda and Li, Xintong and Jiao, Yizhu and Jin, Bowen and others},
+  journal={arXiv:2605.12995}, year={2026}}""",
+        evidence="derived",
+    ),
 }
 
 
-def grouping(layout: Layout) -> dict[str, Ints]:
-    """Where actions are compared: at the same step index."""
-    return {"step index": turn_cells(layout)}
+def grouping(layout: Layout, reward: Floats, *, conditional: bool = False) -> dict[str, Ints]:
+    """Where actions are compared: at the same step index; with `conditional`, after a step of equal fortune."""
+    place = turn_cells(layout)
+    if conditional:
+        earned = (layout.previous < 0) | (reward[layout.previous] > 0)
+        place = cells(place, earned.astype(np.int64))
+    return {"step index": place}
 
 
 def ui_s1(
     layout: Layout,
     reward: Floats,
-    match: Ints,
+    match: Ints | None = None,
     *,
     gamma: float = 0.5,
+    cut: bool = True,
     episode_weight: float = 1.0,
     step_weight: float = 1.0,
     spread: Spread = "sample",
+    step_spread: Spread | None = None,
     eps: float = 1e-6,
     episode: Literal["rollouts", "rows"] = "rollouts",
     lone: Lone = "zero",
+    step_lone: Lone = "zero",
+    conditional: bool = False,
 ) -> Floats:
     """Credit of a step: how its rollout did, plus how its gated return did at its step index.
 
@@ -66,27 +126,39 @@ def ui_s1(
     Args:
         reward: [S] reward received after each step.
         match: [S] 1 = the step equals the reference's, 0 = it does not, -1 = not known: such a step is not judged, nor
-            are the matched steps that lead to it.
+            are the matched steps that lead to it. None: every step matches.
         gamma: discount per step.
+        cut: whether returns stop at a step that does not match; False leaves `match` unread.
         episode_weight, step_weight: weights of the two terms.
-        spread: "sample" divides by the spread, "none" only centers.
+        spread: of both terms: "sample" divides by the spread, "none" only centers.
+        step_spread: of the step term where it differs.
         eps: added to the spread.
         episode: E_t from the "rollouts" (paper), or center(r_t) over all step "rows" of the prompt (released code).
         lone: what E_t is for a prompt with a single entry: "zero", "raw" (its reward, as in the code).
+        step_lone: what S_t is at a step index that one rollout reached: "zero", "raw" (its return, as in MatchTIR).
+        conditional: whether a step that follows one that earned nothing (no reward above 0) is compared only with
+            others like it. In F-GRPO: the ranking of candidates none of which is relevant, which earns 0 whatever the
+            order, then gets 0 and leaves the baseline of the others.
 
     Returns:
-        [S] credit. A step index that one rollout reached adds nothing: S_t = 0.
+        [S] credit.
 
     >>> import numpy as np
     >>> two = Layout(group=np.array([0, 0]), rollout=np.array([0, 0, 1, 1]))
     >>> ui_s1(two, np.array([1.0, 1.0, 1.0, 0.0]), np.array([1, 1, 1, 0]), spread="none")
     array([ 0.75,  1.  , -0.75, -1.  ])
     """
-    known = np.where(match < 0, np.nan, reward)
-    step = center(returns(layout, known, gamma, gate=match != 0), turn_cells(layout), spread=spread, eps=eps)
+    (place,) = grouping(layout, reward, conditional=conditional).values()
+    known, gate = reward, None
+    if cut and match is not None:
+        known, gate = np.where(match < 0, np.nan, reward), match != 0
+    value = returns(layout, known, gamma, gate=gate)
+    step = step_weight * center(value, place, spread=step_spread or spread, eps=eps, lone=step_lone)
+    if episode_weight == 0:  # not 0 * whole: a step of unknown reward would take its rollout's other steps with it
+        return step
     if episode == "rows":
         whole = center(reward, layout.step_group, spread=spread, eps=eps, lone=lone)
     else:
         whole = center(layout.total(reward), layout.group, spread=spread, eps=eps, lone=lone)
         whole = layout.merge(whole[layout.paths.rollout])
-    return episode_weight * whole + step_weight * step
+    return episode_weight * whole + step
