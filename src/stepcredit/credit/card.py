@@ -19,8 +19,9 @@ class Preset:
     """A named reading of a formula: `gigpo@verl-agent`.
 
     options: what it sets. source: whose reading, and where it was seen. system: the preset is a published system with a
-    name of its own ("rloo"), under which it is found too, with its own title, paper and bibtex. waives, holds: as in
-    Card; a preset holds nothing that it does not declare itself.
+    name of its own ("rloo"), under which it is found too, with its own title, paper and bibtex. columns: what fills a
+    parameter that another column than its own fills: {"score": "useful"}. waives, holds: as in Card; a preset holds
+    nothing that it does not declare itself.
     """
 
     options: Mapping[str, Any]
@@ -29,6 +30,7 @@ class Preset:
     title: str | None = None
     paper: str | None = None
     bibtex: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     waives: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[Holds] = frozenset()
 

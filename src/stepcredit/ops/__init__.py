@@ -2,17 +2,20 @@
 
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
-from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.returns import (
     at_last,
     difference,
+    earlier,
     future_min,
     gae,
     increment,
     max_abs,
     returns,
+    rollout_mean,
+    runs,
     scan,
     softmin_weight,
 )
@@ -41,6 +44,7 @@ __all__ = [
     "chance_above",
     "correlation",
     "difference",
+    "earlier",
     "edge_advantage",
     "future_min",
     "gae",
@@ -52,6 +56,8 @@ __all__ = [
     "on_last_token",
     "ranks",
     "returns",
+    "rollout_mean",
+    "runs",
     "scan",
     "shrink",
     "sibling_cells",
@@ -64,6 +70,7 @@ __all__ = [
     "token_paths",
     "token_rollout",
     "turn_cells",
+    "unit_range",
     "whiten",
     "windows",
 ]
