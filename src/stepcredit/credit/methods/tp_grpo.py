@@ -10,7 +10,8 @@ from stepcredit.ops import cell_mean, center, runs, scan
 from stepcredit.ops.center import Spread
 
 CARD = Card(
-    title="TP-GRPO: Generative Process Evaluation with Intrinsic-Signal Driving and Ability-Adaptive Reward Shaping",
+    title="TP-GRPO: Smarter Not Harder, Generative Process Evaluation with Intrinsic-Signal Driving and "
+    "Ability-Adaptive Reward Shaping",
     paper="arXiv:2507.23317 (ICLR 2026)",
     bibtex="""@inproceedings{he2026smarter,
   title={Smarter Not Harder: Generative Process Evaluation with Intrinsic-Signal Driving and Ability-Adaptive Reward
