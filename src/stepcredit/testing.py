@@ -88,7 +88,9 @@ def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
         if c.name in ("group", "batch", "rollout", "parent", "token_step", "token_row", "token_position", "weight"):
             continue
         size = (getattr(layout, c.axis), 3) if c.wide else getattr(layout, c.axis)
-        if c.kind == "float":
+        if c.name in ("label", "votes"):
+            columns[c.name] = rng.integers(-1, 2, size).astype(float)
+        elif c.kind == "float":
             columns[c.name] = rng.integers(0, 5, size) / 4
         elif c.kind == "id":
             columns[c.name] = rng.integers(0, 3, size)

@@ -173,6 +173,32 @@ def test_a_method_in_a_file_has_presets_options_and_a_grouping(method):
     assert found.grouping(batch.layout)["turn"].tolist() == [0, 1, 0] and own not in names()
 
 
+def test_a_preset_may_take_another_column_for_a_parameter(method):
+    own = method(
+        "layout, score, *, scale: float = 1.0",
+        "scale * score",
+        more="PRESETS = {'helpful': Preset({}, 'here', columns={'score': 'useful'})}\n",
+    )
+    batch = of(**TWO, score=[1, 2, 3], useful=[0.5, None, 0.25])
+    np.testing.assert_array_equal(assign(batch, f"{own}@helpful").values, [0.5, np.nan, 0.25])
+    assert assign(batch, own).values.tolist() == [1, 2, 3]
+    found = get(f"{own}@helpful")
+    assert (found.needs, get(own).needs) == (("useful",), ("score",))
+    assert found.given({"scale": 2.0}).needs == ("useful",)
+    lacks = of(**TWO, score=[1, 2, 3])
+    assert "needs column 'useful'" in applicable(found, lacks) and applicable(get(own), lacks) is None
+
+
+def test_a_label_is_the_verdict_of_one_judge(method):
+    own = method("layout, votes", "votes.reshape(layout.S, -1).sum(axis=1)")
+    credit = assign(of(**TWO, label=[1, -1, 0]), own)
+    assert credit.values.tolist() == [1, -1, 0] and credit.notes == ("votes: the label, as the verdict of one judge",)
+    credit = assign(of(**TWO, label=[1, -1, 0], votes=[[1, 1], [1, -1], [-1, -1]]), own)
+    assert credit.values.tolist() == [2, 0, -2] and credit.notes == ()
+    with pytest.raises(MissingColumn, match="needs column 'votes'"):
+        assign(of(**TWO), own)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepcredit.ops import cell_mean, center, shrink, whiten
+from stepcredit.ops import cell_mean, center, shrink, unit_range, whiten
 
 LOCATIONS = ("mean", "others", "median")
 SPREADS = ("sample", "population", "others", "mad", "none")
@@ -181,3 +181,14 @@ def test_shrink_pulls_toward_the_prior_and_is_it_without_values():
     got = shrink(np.array([1.0, np.nan, 0.0]), np.array([3, 0, 1]), 0.5, 1.0)
     np.testing.assert_array_equal(got, [3.5 / 4, 0.5, 0.25])
     assert np.isnan(shrink(np.array([1.0]), np.array([0]), 0.5, 0.0)).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.one_of(st.integers(-5, 5), st.just(math.nan))), max_size=12))
+def test_unit_range_puts_each_cell_between_0_and_1(pairs):
+    by, x = np.array([c for c, _ in pairs], np.int64), np.array([v for _, v in pairs], float)
+    want = []
+    for c, v in zip(by, x, strict=True):
+        known = [u for d, u in zip(by, x, strict=True) if d == c and u == u]
+        wide = bool(known) and max(known) > min(known)
+        want.append(v * 0.0 if not wide else (v - min(known)) / (max(known) - min(known)))
+    np.testing.assert_array_equal(unit_range(x, by), np.array(want, float))

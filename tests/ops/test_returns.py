@@ -12,11 +12,14 @@ from stepcredit.errors import LayoutError
 from stepcredit.ops import (
     at_last,
     difference,
+    earlier,
     future_min,
     gae,
     increment,
     max_abs,
     returns,
+    rollout_mean,
+    runs,
     scan,
     softmin_weight,
 )
@@ -213,3 +216,64 @@ def test_nothing_gives_nothing():
         max_abs(none, none.astype(int)),
     ):
         assert out.shape == (0,)
+
+
+@given(lengths, st.data())
+def test_runs_are_stretches_of_equal_keys_inside_a_rollout(steps, data):
+    layout = ragged(steps)
+    key = np.array(data.draw(st.lists(st.integers(0, 2), min_size=layout.S, max_size=layout.S)), np.int64)
+    want, number = [], -1
+    for r in range(layout.R):
+        before = None
+        for s in np.flatnonzero(layout.rollout == r):
+            number += key[s] != before
+            before = key[s]
+            want.append(number)
+    assert runs(layout.paths, key).tolist() == want
+
+
+def test_runs_go_along_paths_where_steps_are_shared():
+    assert runs(Paths(np.array([0, 3, 5]), np.array([0, 1, 2, 0, 3])), np.array([1, 0, 0, 1, 1])).tolist() == [
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+@given(lengths, st.data())
+def test_earlier_counts_the_steps_before(steps, data):
+    layout = ragged(steps)
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=layout.S, max_size=layout.S)), bool)
+    want = per_rollout(layout, lambda holds: [sum(holds[:t]) for t in range(len(holds))], mask)
+    np.testing.assert_array_equal(earlier(layout, mask), want)
+
+
+def test_earlier_counts_on_the_way_to_a_shared_step():
+    tree = Layout(np.array([0, 0]), np.array([0, 0, 1]), shared=Paths(np.array([0, 2, 4]), np.array([0, 1, 0, 2])))
+    assert earlier(tree, np.array([True, True, False])).tolist() == [0, 1, 1]
+
+
+@given(lengths, st.booleans(), st.data())
+def test_rollout_means_leave_out_what_is_not_judged(steps, weighted, data):
+    layout = ragged(steps)
+    x = column(data, layout.S)
+    w = column(data, layout.S, st.integers(1, 4)) if weighted else None
+    want = np.full(layout.R, math.nan)
+    for r in range(layout.R):
+        known = [(x[s], 1.0 if w is None else w[s]) for s in np.flatnonzero(layout.rollout == r) if x[s] == x[s]]
+        if known:
+            want[r] = sum(v * u for v, u in known) / sum(u for _, u in known)
+    np.testing.assert_allclose(rollout_mean(layout, x, weight=w), want, atol=1e-12)
+
+
+def test_rollout_means_of_equal_values_are_exactly_equal():
+    layout = ragged([1, 3, 7])
+    assert rollout_mean(layout, np.full(11, 0.1)).tolist() == [0.1, 0.1, 0.1]
+
+
+def test_rollout_means_count_a_shared_step_in_every_rollout_that_passes_it():
+    tree = Layout(np.array([0, 0]), np.array([0, 0, 1]), shared=Paths(np.array([0, 2, 4]), np.array([0, 1, 0, 2])))
+    assert rollout_mean(tree, np.array([1.0, 3.0, 5.0])).tolist() == [2.0, 3.0]
+    assert rollout_mean(tree, np.array([1.0, 3.0, 5.0]), weight=np.array([1.0, 3.0, 3.0, 1.0])).tolist() == [2.5, 2.0]

@@ -20,7 +20,8 @@ class Preset:
 
     options: what it sets. source: whose reading, and where it was seen. system: the preset is a published system with a
     name of its own ("rloo"), under which it is found too, with its own title, paper, bibtex and evidence level (else
-    the card's). waives, holds: as in Card; a preset holds nothing that it does not declare itself.
+    the card's). columns: what fills a parameter that another column than its own fills: {"score": "useful"}. waives,
+    holds: as in Card; a preset holds nothing that it does not declare itself.
     """
 
     options: Mapping[str, Any]
@@ -30,6 +31,7 @@ class Preset:
     paper: str | None = None
     bibtex: str | None = None
     evidence: Evidence | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     waives: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[Holds] = frozenset()
 

@@ -43,12 +43,16 @@ class Method:
     @property
     def needs(self) -> tuple[str, ...]:
         """Columns without which it cannot run."""
-        return tuple(n for n, p in _columns(self.function).items() if p.default is p.empty)
+        return tuple(self.column(n) for n, p in _columns(self.function).items() if p.default is p.empty)
 
     @property
     def uses(self) -> tuple[str, ...]:
         """Columns that it takes where they are there."""
-        return tuple(n for n, p in _columns(self.function).items() if p.default is not p.empty)
+        return tuple(self.column(n) for n, p in _columns(self.function).items() if p.default is not p.empty)
+
+    def column(self, parameter: str) -> str:
+        """The column that fills a parameter: the one of its name, unless the preset takes another."""
+        return self.preset.columns.get(parameter, parameter) if self.preset else parameter
 
     @property
     def options(self) -> dict[str, Any]:
@@ -82,7 +86,9 @@ class Method:
         """The method with these options set, as if they were a preset; options that change nothing change nothing."""
         if all(self.options.get(n) == v for n, v in options.items()):
             return self
-        return replace(self, preset=Preset(self.check_options(options), "as given", waives=dict(self._preset_waives)))
+        columns = self.preset.columns if self.preset else {}
+        changed = Preset(self.check_options(options), "as given", columns=columns, waives=dict(self._preset_waives))
+        return replace(self, preset=changed)
 
     @property
     def _preset_waives(self) -> Mapping[str, str]:

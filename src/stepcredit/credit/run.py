@@ -190,9 +190,10 @@ def fill(
     """The positional arguments of a method (or of a `function` of its module), from the batch's columns; what is
     derived is added to `notes`."""
     arguments: list[Any] = []
-    for name, parameter in inspect.signature(function or method.function).parameters.items():
+    for parameter in inspect.signature(function or method.function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             continue
+        name = method.column(parameter.name)
         if name == "layout":
             arguments.append(batch.layout)
         elif name == "tree":
@@ -306,7 +307,22 @@ def _next_state(batch: Batch, choice: RewardFrom | None, notes: list[str], who: 
     return out
 
 
-_DERIVED = {"reward": _reward, "outcome": _outcome, "token_reward": _token_reward, "next_state": _next_state}
+def _votes(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
+    if "votes" not in batch and "label" not in batch:
+        raise missing("votes", batch, who)
+    if "votes" not in batch:
+        notes.append("votes: the label, as the verdict of one judge")
+    known: Floats = batch["votes" if "votes" in batch else "label"]
+    return known
+
+
+_DERIVED = {
+    "reward": _reward,
+    "outcome": _outcome,
+    "token_reward": _token_reward,
+    "next_state": _next_state,
+    "votes": _votes,
+}
 
 
 def on_columns(name: str, columns: Mapping[str, ArrayLike | Sequence[Any]], **options: Any) -> Floats | Result:

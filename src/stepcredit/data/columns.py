@@ -61,7 +61,14 @@ TABLE: tuple[Column, ...] = (
     Column("next_value", "S", "float", "the same after the step", "a critic or Monte Carlo"),
     Column("score", "S", "float", "quality of the step as a PRM sees it", "a process reward model or a judge"),
     Column("label", "S", "float", "verdict on the step: +1 right, 0 neutral, -1 wrong", "people or a judge"),
-    Column("votes", "S", "float", "verdicts of several judges, one per column", "several judges", wide=True),
+    Column(
+        "votes",
+        "S",
+        "float",
+        "verdicts of several judges, one per column",
+        "several judges; or `label`, of one",
+        wide=True,
+    ),
     Column("progress", "S", "float", "share of the task done after the step", "a progress regressor"),
     Column(
         "gain", "S", "float", "information gained about the gold answer by the step", "log-probs of the gold answer"

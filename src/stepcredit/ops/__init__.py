@@ -12,17 +12,20 @@ from stepcredit.ops.cells import (
     turn_cells,
     windows,
 )
-from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.returns import (
     at_last,
     difference,
+    earlier,
     future_min,
     gae,
     increment,
     max_abs,
     returns,
+    rollout_mean,
+    runs,
     scan,
     softmin_weight,
 )
@@ -51,6 +54,7 @@ __all__ = [
     "chance_above",
     "correlation",
     "difference",
+    "earlier",
     "edge_advantage",
     "future_min",
     "gae",
@@ -63,6 +67,8 @@ __all__ = [
     "random_cells",
     "ranks",
     "returns",
+    "rollout_mean",
+    "runs",
     "scan",
     "shrink",
     "sibling_cells",
@@ -75,6 +81,7 @@ __all__ = [
     "token_paths",
     "token_rollout",
     "turn_cells",
+    "unit_range",
     "whiten",
     "windows",
 ]

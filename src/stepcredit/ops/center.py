@@ -120,6 +120,23 @@ def cell_mean(x: Floats, by: Ints, *, weight: Floats | Ints | None = None) -> Fl
     return mean
 
 
+def unit_range(x: Floats, by: Ints) -> Floats:
+    """[n] where each value stands between the least (0) and the largest (1) of its cell; 0 where all are equal.
+
+    NaN is not judged: left out, NaN in the result.
+
+    >>> unit_range(np.array([1.0, 3.0, 2.0, 5.0]), np.array([0, 0, 0, 1]))
+    array([0. , 1. , 0.5, 0. ])
+    """
+    x = np.asarray(x, float)
+    low, high = np.full((2, int(by.max()) + 1 if by.size else 0), np.nan)
+    np.fmin.at(low, by, x)
+    np.fmax.at(high, by, x)
+    width = (high - low)[by]
+    place: Floats = np.divide(x - low[by], width, out=0.0 * x, where=width > 0)
+    return place
+
+
 def shrink(x: Floats, n: Floats | Ints, toward: Floats | float, strength: float) -> Floats:
     """(n x + strength toward) / (n + strength): a mean of n values pulled toward a prior worth `strength` values.
 

@@ -1,9 +1,11 @@
 """What follows a step: returns, gated and minimum forms, lambda-returns, differences. Every walk goes along paths."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stepcredit.data.layout import Bools, Floats, Ints, Layout
+from stepcredit.data.layout import Bools, Floats, Ints, Layout, Paths
 from stepcredit.errors import LayoutError
 
 
@@ -117,6 +119,50 @@ def increment(layout: Layout, after: Floats, *, start: Floats | None = None) -> 
     first = paths.turn == 0
     before[first] = np.nan if start is None else np.asarray(start, float)[paths.rollout[first]]
     return layout.merge(phi - before)
+
+
+def runs(paths: Paths, key: NDArray[Any]) -> Ints:
+    """[P] number of the run each place of a path is in: a maximal stretch of equal keys, which ends with its path.
+
+    >>> runs(Paths(np.array([0, 3, 4]), np.arange(4)), np.array([1, 1, 0, 0]))
+    array([0, 0, 1, 2])
+    """
+    new = np.ones(paths.rows.size, bool)
+    new[1:] = (key[1:] != key[:-1]) | (paths.turn[1:] == 0)
+    return np.cumsum(new) - 1
+
+
+def earlier(layout: Layout, mask: Bools) -> Ints:
+    """[S] how many steps before this one, on the way here, the mask holds for.
+
+    >>> earlier(Layout(np.array([0]), np.array([0, 0, 0])), np.array([True, False, True]))
+    array([0, 1, 1])
+    """
+    paths = layout.paths
+    there = layout.along(np.asarray(mask, bool))
+    before = np.cumsum(there) - there
+    out = np.zeros(layout.S, np.int64)
+    out[paths.rows] = before - before[paths.start[:-1][paths.rollout]]
+    return out
+
+
+def rollout_mean(layout: Layout, x: Floats, *, weight: Floats | None = None) -> Floats:
+    """[S] -> [R]: mean over the judged steps of each rollout's path; NaN for a rollout without any.
+
+    Args:
+        x: [S], NaN = not judged. weight: [P] how much a step counts on each path; None: equally.
+    """
+    x, rollout = layout.along(np.asarray(x, float)), layout.paths.rollout
+    judged = np.flatnonzero(~np.isnan(x))
+    x, rollout, w = x[judged], rollout[judged], None if weight is None else weight[judged]
+    first = np.full(layout.R, np.nan)
+    first[rollout[::-1]] = x[::-1]  # as the distance to one of them: equal values have exactly their mean
+    total = np.bincount(
+        rollout, weights=x - first[rollout] if w is None else w * (x - first[rollout]), minlength=layout.R
+    )
+    mass = np.bincount(rollout, weights=w, minlength=layout.R)
+    mean: Floats = first + np.divide(total, mass, out=np.full(layout.R, np.nan), where=mass > 0)
+    return mean
 
 
 def at_last(layout: Layout, outcome: Floats) -> Floats:

@@ -18,6 +18,7 @@ CARD = Card(
     "the credit where lam < 1. With gamma < 1 reaching success in fewer steps earns more.",
     departures="The paper's unit is a time step; here it is a step of the rollout. After the last step the value is "
     "0: a rollout cut short by a length limit is not bootstrapped.",
+    cost="a critic trained beside the policy, and one forward of it per rollout",
     pools={"whiten": True},
     waives={"equal_rollouts": "a step is compared with its value, not with other rollouts"},
 )

@@ -20,6 +20,7 @@ CARD = Card(
     departures="Tokens that the policy did not sample are no rows: nothing is discounted or cut at them, as in verl. "
     "After the last token the value is 0. verl drops a reward that stands on a token outside its mask; here it must "
     "stand on a sampled token.",
+    cost="a critic trained beside the policy, and one forward of it per rollout",
     pools={"whiten": True},
     waives={"equal_rollouts": "a token is compared with its value, not with other rollouts"},
 )

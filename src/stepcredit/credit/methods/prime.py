@@ -24,6 +24,7 @@ CARD = Card(
     departures="The scale is the largest return of the whole batch; the code takes that of one worker's shard. A "
     "lone rollout has nothing to be compared with and gets 0 before whitening (N / (N - 1) in the code). The model's "
     "online update, its filter of prompts and the option to score whole responses are not here.",
+    cost="a forward of the implicit PRM and one of its reference per rollout; the PRM is trained beside the policy",
     waives={
         "other_prompts": "the scale of the process rewards and the whitening are those of the batch",
         "equal_rollouts": "a token is also compared with its rollout's mean",

@@ -27,6 +27,7 @@ CARD = Card(
     "caller's. Not reproduced: the verl branch's baseline, which divides by the padded length of the batch, and its "
     "strict minimum over tokens, where zeros at ordinary tokens and padding cap every return at 0: form='min' takes "
     "the minimum over steps. The openrlhf branch gives a step's separator token 0; here it has its step's credit.",
+    cost="one process reward model forward per rollout (it scores all step ends)",
     waives={"equal_rollouts": "a step is also compared with the other steps of its rollout"},
 )
 
