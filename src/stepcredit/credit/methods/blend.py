@@ -60,6 +60,7 @@ PRESETS = {
   title={Search-R2: Enhancing Search-Integrated Reasoning via Actor-Refiner Collaboration},
   author={He, Bowei and Hu, Minda and Xu, Zenan and Wang, Hongru and Zong, Licheng and Chen, Yankai and others},
   journal={arXiv:2602.03647}, year={2026}}""",
+        evidence="derived",
     ),
     "doccogito": Preset(
         {"weight": 0.5, "pool": "geometric", "format_weight": 0.6, "unscored": "zero"},
@@ -72,6 +73,7 @@ PRESETS = {
   title={DocCogito: Aligning Layout Cognition and Step-Level Grounded Reasoning for Document Understanding},
   author={Wu, Yuchuan and Zhuo, Minghan and Fu, Teng and Zhao, Mengyang and Li, Bin and Xue, Xiangyang},
   journal={arXiv:2603.07494}, year={2026}}""",
+        evidence="secondary text",
     ),
     "swe_trace": Preset(
         {"weight": 0.5},
@@ -86,10 +88,12 @@ PRESETS = {
     Scaling},
   author={Han, Hao and Xie, Jin and Ma, Xuehao and Zhu, Weiquan and Zhang, Ziyao and Long, ZhiLiang and others},
   journal={arXiv:2604.14820}, year={2026}}""",
+        evidence="secondary text",
     ),
     "rubric": Preset(
         {"form": "replace"},
         "rubric scores in place of the outcome, then GRPO unchanged; form='product' asks for a right answer as well",
+        evidence="derived",
     ),
 }
 
