@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from stepcredit.data.layout import Layout, Paths
 from stepcredit.errors import LayoutError
 from stepcredit.ops import (
+    ahead,
     at_last,
+    behind,
     difference,
     future_min,
     gae,
@@ -213,3 +215,16 @@ def test_nothing_gives_nothing():
         max_abs(none, none.astype(int)),
     ):
         assert out.shape == (0,)
+
+
+@given(st.data(), lengths)
+def test_the_nearest_marked_row_is_of_the_same_rollout(data, steps):
+    layout = ragged(steps)
+    mark = np.array(data.draw(st.lists(st.booleans(), min_size=layout.S, max_size=layout.S)), bool)
+    want_ahead, want_behind = [], []
+    for s in range(layout.S):
+        own = [t for t in range(layout.S) if layout.rollout[t] == layout.rollout[s] and mark[t]]
+        want_ahead.append(min((t for t in own if t >= s), default=-1))
+        want_behind.append(max((t for t in own if t <= s), default=-1))
+    assert ahead(mark, layout.paths.left).tolist() == want_ahead
+    assert behind(mark, layout.paths.turn).tolist() == want_behind

@@ -7,7 +7,9 @@ from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
 from stepcredit.ops.returns import (
+    ahead,
     at_last,
+    behind,
     difference,
     future_min,
     gae,
@@ -21,11 +23,14 @@ from stepcredit.ops.tokens import (
     merge_tokens,
     on_last_token,
     step_mean,
+    step_pool,
+    step_sum,
     to_tokens,
     token_batch,
     token_paths,
     token_rollout,
 )
+from stepcredit.ops.top import top_share
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
@@ -34,9 +39,11 @@ __all__ = [
     "Merge",
     "NodeValues",
     "Walk",
+    "ahead",
     "at_last",
     "back",
     "backup",
+    "behind",
     "blend_risk",
     "cell_mean",
     "cells",
@@ -63,10 +70,13 @@ __all__ = [
     "state_cells",
     "state_graph",
     "step_mean",
+    "step_pool",
+    "step_sum",
     "to_tokens",
     "token_batch",
     "token_paths",
     "token_rollout",
+    "top_share",
     "turn_cells",
     "whiten",
     "windows",
