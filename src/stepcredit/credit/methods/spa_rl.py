@@ -88,14 +88,17 @@ def spa_rl(
     >>> spa_rl(one, c, g, gamma=0.0)
     array([ 0.7 , -0.05,  0.8 ,  0.95])
     """
-    share = contribution if attribution == "contribution" else _rollouts(layout, outcome)
-    reward = alpha * share
-    if grounded is not None:
-        reward = reward + beta * np.where(grounded < 0, np.nan, grounded)
-    if turns_left:
-        reward = layout.merge(layout.along(reward) * layout.paths.left)
     paths = ops.token_paths(layout)
-    r = ops.on_last_token(layout, reward)[paths.rows]
+    if attribution == "rollout":
+        share = _among_others(layout, outcome)[paths.rollout]
+    else:
+        share = ops.to_tokens(layout, contribution)[paths.rows]
+    r = alpha * share
+    if grounded is not None:
+        r = r + beta * ops.to_tokens(layout, np.where(grounded < 0, np.nan, grounded))[paths.rows]
+    if turns_left:
+        r = r * np.repeat(layout.paths.left, layout.step_tokens[layout.paths.rows])
+    r = np.where(ops.on_last_token(layout, np.ones(layout.S))[paths.rows] > 0, r, 0.0)
     if token_value is None:
         walked = ops.scan(r, gamma, paths.left)
     else:
@@ -104,9 +107,8 @@ def spa_rl(
     return ops.whiten(credit, ops.token_batch(layout)) if whiten else credit
 
 
-def _rollouts(layout: Layout, outcome: Floats | None) -> Floats:
-    """[S] outcome minus the mean of the others."""
+def _among_others(layout: Layout, outcome: Floats | None) -> Floats:
+    """[R] outcome minus the mean of the others."""
     if outcome is None:
         raise MissingColumn("spa_rl with attribution='rollout' needs column 'outcome'", hint="it is your verdict")
-    among = ops.center(outcome, layout.group, location="others", spread="none", lone="raw")
-    return layout.merge(among[layout.paths.rollout])
+    return ops.center(outcome, layout.group, location="others", spread="none", lone="raw")
