@@ -20,6 +20,11 @@ def test_the_released_variant_raises_uncertain_tokens_of_long_correct_rollouts_o
     np.testing.assert_array_equal(on_columns("hicra", failed, entropy_top=0.5), [-0.5, -0.5, -0.5, 0.5])
 
 
+def test_a_rollout_of_the_mean_length_is_not_longer():
+    equal = {**GIVEN, "token_step": [0, 0, 1, 1], "token_entropy": [0.1, 0.9, 0.1, 0.9]}
+    np.testing.assert_array_equal(on_columns("hicra", equal, entropy_top=0.5), [0.5, 0.5, -0.5, -0.5])
+
+
 def test_entropies_are_asked_for_by_name():
     with pytest.raises(MissingColumn, match="token_entropy"):
         on_columns("hicra@released", GIVEN)

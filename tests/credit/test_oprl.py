@@ -50,3 +50,8 @@ def test_a_lone_rollout_keeps_its_raw_values_as_released():
     given = {"rollout": [0, 0], "outcome": [1, 1], "logratio": [2, 4]}
     np.testing.assert_allclose(on_columns("oprl@released", given, beta=1.0), [3, 5])
     np.testing.assert_allclose(on_columns("oprl@released", given, beta=1.0, lone="zero"), [0, 0])
+
+
+def test_a_rollout_of_unknown_outcome_is_in_no_baseline():
+    given = {"rollout": [0, 1, 2], "outcome": [1, 0, None], "logratio": [2, 4, 9]}
+    np.testing.assert_allclose(on_columns("oprl", given, beta=1.0), [1 - 2, -1 + 2, np.nan])
