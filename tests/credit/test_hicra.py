@@ -21,8 +21,8 @@ def test_the_released_variant_raises_uncertain_tokens_of_long_correct_rollouts_o
 
 
 def test_a_rollout_of_the_mean_length_is_not_longer():
-    equal = {**GIVEN, "token_step": [0, 0, 1, 1], "token_entropy": [0.1, 0.9, 0.1, 0.9]}
-    np.testing.assert_array_equal(on_columns("hicra", equal, entropy_top=0.5), [0.5, 0.5, -0.5, -0.5])
+    equal = {**GIVEN, "token_step": [0, 0, 0, 1, 1, 1], "token_plan": [0] * 6, "token_entropy": [0.1, 0.2, 0.9] * 2}
+    np.testing.assert_array_equal(on_columns("hicra", equal, entropy_top=0.5), [0.5] * 3 + [-0.5] * 3)
 
 
 def test_entropies_are_asked_for_by_name():
