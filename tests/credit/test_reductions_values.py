@@ -5,7 +5,7 @@ import pytest
 
 from stepcredit.credit import assign
 from stepcredit.data import Batch, Layout
-from stepcredit.ops import on_last_token, returns, step_mean, to_tokens
+from stepcredit.ops import on_last_token, returns, step_mean, step_sum, to_tokens
 from stepcredit.testing import random_batch
 
 SEEDS = range(24)
@@ -76,8 +76,9 @@ def test_one_token_a_macro_action_is_gae_per_token():
         reward, value = np.random.default_rng(lay.S).normal(size=(2, lay.S))
         tokens = Batch(lay, {"token_reward": reward, "token_value": value})
         for pooling in ("mean", "last", "position"):
-            macro = assign(tokens, "ma_rlhf", pooling=pooling, gamma=0.9, lam=0.8)
-            same(macro.tokens, assign(tokens, "gae_token", gamma=0.9, lam=0.8).values)
+            for name in ("ma_rlhf", "ma_rlhf@official"):
+                macro = assign(tokens, name, pooling=pooling, gamma=0.9, lam=0.8)
+                same(macro.tokens, assign(tokens, "gae_token", gamma=0.9, lam=0.8).values)
 
 
 def test_one_macro_action_is_a_bandit():
@@ -86,8 +87,9 @@ def test_one_macro_action_is_a_bandit():
         whole = Layout(lay.group, np.arange(lay.R), token_step=lay.rollout)
         reward, value = np.random.default_rng(lay.S).normal(size=(2, lay.S))
         tokens = Batch(whole, {"token_reward": reward, "token_value": value})
-        want = np.nan_to_num(step_mean(whole, reward) - step_mean(whole, value))
-        same(assign(tokens, "ma_rlhf").values, want)
+        mean = np.nan_to_num(step_mean(whole, value))
+        same(assign(tokens, "ma_rlhf").values, step_sum(whole, reward) - mean)
+        same(assign(tokens, "ma_rlhf@official").values, np.nan_to_num(step_mean(whole, reward)) - mean)
 
 
 @pytest.mark.parametrize("prior", [1e9, np.nan])

@@ -23,8 +23,8 @@ CARD = Card(
     bias="The baseline is the value of the state, fixed before the action: action-independent. A wrong value biases "
     "the credit where lam < 1. With gamma < 1 reaching success in fewer steps earns more.",
     departures="The paper's unit is a time step; here it is a step of the rollout. After the last step the value is "
-    "0: a rollout cut short by a length limit is not bootstrapped. truncation='zero' is VL-DAC's reading of one (a "
-    "gymnasium habit): its last step gets 0.",
+    "0: a rollout cut short by a length limit is not bootstrapped. truncation='zero' is VL-DAC's reading of one: "
+    "its last step gets 0.",
     pools={"whiten": True},
     waives={"equal_rollouts": "a step is compared with its value, not with other rollouts"},
 )

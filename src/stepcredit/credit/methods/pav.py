@@ -16,7 +16,7 @@ CARD = Card(
     and Agarwal, Alekh and Berant, Jonathan and Kumar, Aviral},
   booktitle={ICLR}, year={2025}}""",
     code="https://github.com/AIFrameResearch/SPO (use_pav; the authors released none)",
-    evidence="official code executed",
+    evidence="secondary text",
     needs="chance of success of the base policy before and after each step, and of a prover policy that is another "
     "one; best-of-k of the base policy stands in for a prover",
     bias="The progress term's baseline is the prover's value before the step: action-independent. Q has no baseline: "

@@ -92,6 +92,7 @@ def spo_chain(
         credit = np.where(token_old_logp > limit, 0.0 * credit, np.where(np.isnan(token_old_logp), np.nan, credit))
         trained = (token_old_logp < limit) & ~np.isnan(credit)
     if whiten:
-        weight = None if trained is None else trained | (np.bincount(batch, weights=trained)[batch] == 0)
-        credit = ops.whiten(credit, batch, weight=weight if weight is None else weight.astype(float))
+        counts = np.ones(layout.K) if trained is None else trained.astype(float)
+        some = np.bincount(batch, weights=counts, minlength=1)[batch] > 0
+        credit = ops.whiten(credit, batch, weight=np.where(some, counts, 1.0))
     return Result(credit, train_mask=trained)
