@@ -23,7 +23,8 @@ CARD = Card(
     bias="Both baselines are means of the prompt's others: action-independent, but step rewards are compared across "
     "states, and with steps of the own rollout. A rollout of many steps with rewards above the mean has more credit in "
     "total. The released baseline of steps is the mean of first steps: later ones are measured against those.",
-    departures="The documented baseline of a step is all steps of the prompt's rollouts; the released code takes only "
+    departures="The paper's equations divide both terms by their spread (preset paper-grpo); its scripts run RLOO, the "
+    "default. The documented baseline of a step is all steps of the prompt's rollouts; the released code takes only "
     "each rollout's first row (a guard against counting outcomes twice was left in): presets with baseline='first'. "
     "Adding outcome and step reward before one comparison, as in the code's combined variant, is the same by "
     "linearity. The model's online update (trajectory DPO) and its optional scaling by the batch are not here.",
@@ -34,6 +35,9 @@ CARD = Card(
 
 _RELEASED = {"baseline": "first"}
 PRESETS = {
+    "paper-grpo": Preset(
+        {"kind": "std"}, "the paper's equations as a review quotes them: both terms over their spread, all steps"
+    ),
     "released": Preset(_RELEASED, "istar/core_istar.py compute_istar_rloo_advantage"),
     "process-only": Preset({**_RELEASED, "outcome_weight": 0.0}, "istar/core_istar.py, use_process_only=True"),
     "grpo-mean": Preset({**_RELEASED, "kind": "mean"}, "istar/core_istar.py compute_istar_grpo_advantage, mean_norm"),

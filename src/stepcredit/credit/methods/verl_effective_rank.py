@@ -29,6 +29,7 @@ CARD = Card(
     "running means (0.7 old + 0.3 batch) that a caller keeps; where they are not given, the batch's mean stands in. "
     "The code has none before its first update and starts them at 0.",
     cost="hidden states of one layer, and about n^2 D per rollout for its ranks",
+    holds=frozenset({"scale", "shift"}),
     pools={"ema_rank": None, "ema_velocity": None, "ema_acceleration": None},
 )
 
