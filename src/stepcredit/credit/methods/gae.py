@@ -91,7 +91,10 @@ def gae(
     r, v, paths = layout.along(reward), layout.along(value), layout.paths
     if truncation == "zero":
         if truncated is None:
-            raise MissingColumn("gae with truncation='zero' needs column 'truncated'", hint="or set truncation='end'")
+            raise MissingColumn(
+                "gae with truncation='zero' (vl_dac) needs column 'truncated' [R] (was the rollout cut by a limit)",
+                hint="give 0 for rollouts that ended by themselves, or set truncation='end'",
+            )
         cut = np.where(paths.left == 0, truncated[paths.rollout], 0)
         r = np.where(cut < 0, np.nan, np.where(cut > 0, v + 0.0 * r, r))
     advantage = layout.merge(ops.gae(r, v, paths.left, gamma, lam))
