@@ -35,7 +35,7 @@ def v05(layout: Layout, prior_value: Floats, outcome: Floats, *, low: float = -1
         noise = ((high - low) / 2)^2 / k           bound on the variance of the mean of k outcomes
 
     Args:
-        prior_value: [G] V_g, expected outcome of the prompt, in the outcome's range (a chance of success p is itself for
+        prior_value: [G] V_g, expected outcome of the prompt, in the outcome's range (a chance of success p is p for
             outcomes 0 and 1, 2 p - 1 for -1 and 1); NaN = none: the mean alone.
         outcome: [R] verdict on each rollout; NaN = unknown, left out of the mean and not judged.
         low, high: the range of outcomes; a wider one than theirs trusts the prior more.
