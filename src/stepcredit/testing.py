@@ -97,6 +97,8 @@ def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
         else:
             columns[c.name] = rng.integers(0, 2, size).astype(np.int64 if c.kind == "int" else np.int8)
     columns["token_logratio"] = rng.normal(size=layout.K)
+    for name in ("token_logp", "token_old_logp", "token_ref_logp"):
+        columns[name] = -columns[name]
     columns["outcome"] = np.where(layout.steps > 0, layout.total(columns["reward"]), columns["outcome"])
     for array in columns.values():
         array.flags.writeable = False
@@ -136,7 +138,10 @@ def finite_where_determined(method: Method, seed: int) -> None:
     batch = random_batch(seed)
     there = _pick(method, batch.layout, np.ones(batch.layout.S, bool))
     for name, values in run(method, batch).items():
-        np.testing.assert_array_equal(np.isfinite(values), there, err_msg=f"{name} is not finite")
+        if name == "train_mask":
+            assert not values[~there].any(), "a token of no step trains"
+        else:
+            np.testing.assert_array_equal(np.isfinite(values), there, err_msg=f"{name} is not finite")
 
 
 def unknown_is_not_judged(method: Method, seed: int) -> None:

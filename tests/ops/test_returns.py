@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from stepcredit.data.layout import Layout, Paths
 from stepcredit.errors import LayoutError
 from stepcredit.ops import (
+    ahead,
     at_last,
+    behind,
     difference,
     earlier,
     future_min,
@@ -277,3 +279,16 @@ def test_rollout_means_count_a_shared_step_in_every_rollout_that_passes_it():
     tree = Layout(np.array([0, 0]), np.array([0, 0, 1]), shared=Paths(np.array([0, 2, 4]), np.array([0, 1, 0, 2])))
     assert rollout_mean(tree, np.array([1.0, 3.0, 5.0])).tolist() == [2.0, 3.0]
     assert rollout_mean(tree, np.array([1.0, 3.0, 5.0]), weight=np.array([1.0, 3.0, 3.0, 1.0])).tolist() == [2.5, 2.0]
+
+
+@given(st.data(), lengths)
+def test_the_nearest_marked_row_is_of_the_same_rollout(data, steps):
+    layout = ragged(steps)
+    mark = np.array(data.draw(st.lists(st.booleans(), min_size=layout.S, max_size=layout.S)), bool)
+    want_ahead, want_behind = [], []
+    for s in range(layout.S):
+        own = [t for t in range(layout.S) if layout.rollout[t] == layout.rollout[s] and mark[t]]
+        want_ahead.append(min((t for t in own if t >= s), default=-1))
+        want_behind.append(max((t for t in own if t <= s), default=-1))
+    assert ahead(mark, layout.paths.left).tolist() == want_ahead
+    assert behind(mark, layout.paths.turn).tolist() == want_behind

@@ -1,11 +1,21 @@
 """Between steps and tokens: tokens in any order, tokens of no step, steps without tokens, shared steps."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.data.layout import Layout, Paths
-from stepcredit.ops import merge_tokens, on_last_token, step_mean, to_tokens, token_paths, token_rollout
+from stepcredit.ops import (
+    merge_tokens,
+    on_last_token,
+    step_mean,
+    step_pool,
+    step_sum,
+    to_tokens,
+    token_paths,
+    token_rollout,
+)
 
 
 @st.composite
@@ -75,3 +85,28 @@ def test_tokens_without_any_step_are_not_judged():
     layout = Layout(np.zeros(1, int), np.zeros(0, int), token_step=np.array([-1, -1]))
     assert np.isnan(to_tokens(layout, np.zeros(0))).all()
     assert token_rollout(layout).tolist() == [-1, -1] and token_paths(layout).rows.size == 0
+
+
+POOLS = {
+    "mean": lambda own: sum(own) / len(own),
+    "last": lambda own: own[-1],
+    "position": lambda own: sum(x / (k + 1) for k, x in enumerate(own)) / sum(1 / (k + 1) for k in range(len(own))),
+}
+
+
+@pytest.mark.parametrize("pooling", POOLS)
+@given(layout=layouts(), seed=st.integers(0, 99))
+def test_a_steps_tokens_are_pooled_as_a_loop_over_them_does(pooling, layout, seed):
+    token = np.random.default_rng(seed).normal(size=layout.K)
+    own = [token[layout.token_step == s].tolist() for s in range(layout.S)]
+    want = [POOLS[pooling](x) if x else np.nan for x in own]
+    np.testing.assert_allclose(step_pool(layout, token, pooling), np.array(want, float), atol=1e-12)
+    np.testing.assert_allclose(step_sum(layout, token), np.array([sum(x) for x in own], float), atol=1e-12)
+
+
+def test_an_unknown_token_is_lost_only_where_it_counts():
+    two = Layout(np.array([0]), np.array([0, 0]), token_step=np.array([0, 0, 1]))
+    token = np.array([np.nan, 2.0, 3.0])
+    np.testing.assert_array_equal(step_pool(two, token, "last"), [2, 3])
+    np.testing.assert_array_equal(step_pool(two, token, "mean"), [np.nan, 3])
+    np.testing.assert_array_equal(step_sum(two, token), [np.nan, 3])

@@ -15,7 +15,7 @@ from stepcredit.data.batch import Batch, missing
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Bools, Floats, Tree
 from stepcredit.errors import LayoutError, MissingColumn, StepCreditError, UnknownName
-from stepcredit.ops import at_last, on_last_token, step_mean, to_tokens, token_paths, token_rollout
+from stepcredit.ops import at_last, on_last_token, step_mean, step_sum, to_tokens, token_paths, token_rollout
 
 RewardFrom = Literal["reward", "outcome", "sum"]
 
@@ -286,6 +286,16 @@ def _token_reward(batch: Batch, choice: RewardFrom | None, notes: list[str], who
     return on_last_token(batch.layout, reward)
 
 
+def _logratio(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> Floats:
+    if "logratio" in batch:
+        known: Floats = batch["logratio"]
+        return known
+    if "token_logratio" not in batch:
+        raise missing("logratio", batch, who)
+    notes.append("logratio: the sum of token_logratio over each step's tokens")
+    return step_sum(batch.layout, batch["token_logratio"])
+
+
 def _next_state(batch: Batch, choice: RewardFrom | None, notes: list[str], who: str) -> NDArray[np.int64]:
     if "next_state" in batch:
         known: NDArray[np.int64] = batch["next_state"]
@@ -320,6 +330,7 @@ _DERIVED = {
     "reward": _reward,
     "outcome": _outcome,
     "token_reward": _token_reward,
+    "logratio": _logratio,
     "next_state": _next_state,
     "votes": _votes,
 }

@@ -85,7 +85,7 @@ TABLE: tuple[Column, ...] = (
     Column("potential", "S", "float", "potential of the state that the step was taken in", "any potential function"),
     Column("confidence", "S", "float", "confidence in the final answer after the step", "probing the model"),
     Column("entropy", "S", "float", "mean token entropy of the step", _MODEL),
-    Column("logratio", "S", "float", "log-probability ratio of two models, summed over the step", "two models"),
+    Column("logratio", "S", "float", "log-ratio of two models, summed over the step", "`token_logratio`: its sum"),
     Column("token_step", "K", "int", "step the token belongs to; -1 = none"),
     Column("token_row", "K", "int", "row of the trainer's tensors that holds the token"),
     Column("token_position", "K", "int", "column of the trainer's tensors that holds the token"),

@@ -15,8 +15,11 @@ from stepcredit.ops.cells import (
 from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
+from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
 from stepcredit.ops.returns import (
+    ahead,
     at_last,
+    behind,
     difference,
     earlier,
     future_min,
@@ -33,21 +36,28 @@ from stepcredit.ops.tokens import (
     merge_tokens,
     on_last_token,
     step_mean,
+    step_pool,
+    step_sum,
     to_tokens,
     token_batch,
     token_paths,
     token_rollout,
 )
+from stepcredit.ops.top import top_share
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
     "Graph",
+    "JamesStein",
     "Merge",
     "NodeValues",
     "Walk",
+    "ahead",
     "at_last",
     "back",
     "backup",
+    "behind",
+    "blend_risk",
     "cell_mean",
     "cells",
     "center",
@@ -59,6 +69,7 @@ __all__ = [
     "future_min",
     "gae",
     "increment",
+    "james_stein",
     "log_beta",
     "max_abs",
     "merge_rate",
@@ -76,10 +87,13 @@ __all__ = [
     "state_cells",
     "state_graph",
     "step_mean",
+    "step_pool",
+    "step_sum",
     "to_tokens",
     "token_batch",
     "token_paths",
     "token_rollout",
+    "top_share",
     "turn_cells",
     "unit_range",
     "whiten",

@@ -81,6 +81,31 @@ def softmin_weight(layout: Layout, x: Floats, temperature: float) -> Floats:
     return layout.merge(e / np.bincount(rollout, weights=e, minlength=layout.R)[rollout])
 
 
+def ahead(mark: Bools, left: Ints) -> Ints:
+    """[n] row of the nearest marked row of the same run from here on, this one included; -1 where there is none.
+
+    Args:
+        mark: [n]. left: [n] rows of the same run that follow (0 at its last).
+
+    >>> ahead(np.array([False, True, False, False]), np.array([2, 1, 0, 0]))
+    array([ 1,  1, -1, -1])
+    """
+    row = np.arange(mark.size)
+    nearest = np.minimum.accumulate(np.where(mark, row, mark.size)[::-1])[::-1]
+    return np.where(nearest - row <= left, nearest, -1)
+
+
+def behind(mark: Bools, turn: Ints) -> Ints:
+    """[n] row of the nearest marked row of the same run up to here, this one included; -1 where there is none.
+
+    Args:
+        mark: [n]. turn: [n] rows of the same run that come before (0 at its first).
+    """
+    row = np.arange(mark.size)
+    nearest = np.maximum.accumulate(np.where(mark, row, -1))
+    return np.where(row - nearest <= turn, nearest, -1)
+
+
 def gae(reward: Floats, value: Floats, left: Ints, gamma: float, lam: float) -> Floats:
     """[n] generalized advantage: delta_t = r_t + gamma V_{t+1} - V_t; A_t = delta_t + gamma lam A_{t+1}.
 

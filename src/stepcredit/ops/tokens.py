@@ -1,8 +1,12 @@
 """Between steps and sampled tokens."""
 
+from typing import Literal
+
 import numpy as np
 
 from stepcredit.data.layout import Floats, Ints, Layout, Paths, path_mean
+
+Pooling = Literal["mean", "last", "position"]
 
 
 def to_tokens(layout: Layout, credit: Floats) -> Floats:
@@ -66,11 +70,34 @@ def merge_tokens(layout: Layout, paths: Paths, x: Floats) -> Floats:
     return path_mean(paths, x, layout.K)
 
 
+def step_sum(layout: Layout, token: Floats) -> Floats:
+    """[K] -> [S]: sum over the step's tokens; 0 for a step without."""
+    own = layout.tokens >= 0
+    weights = np.asarray(token, float)[own]
+    return np.bincount(layout.tokens[own], weights=weights, minlength=layout.S).astype(float)
+
+
 def step_mean(layout: Layout, token: Floats) -> Floats:
     """[K] -> [S]: mean over the step's tokens; NaN for a step without."""
-    step = layout.tokens
-    own = step >= 0
-    n = np.bincount(step[own], minlength=layout.S)
-    total = np.bincount(step[own], weights=np.asarray(token, float)[own], minlength=layout.S)
-    mean: Floats = np.divide(total, n, out=np.full(layout.S, np.nan), where=n > 0)
+    n = layout.step_tokens
+    mean: Floats = np.divide(step_sum(layout, token), n, out=np.full(layout.S, np.nan), where=n > 0)
     return mean
+
+
+def step_pool(layout: Layout, token: Floats, pooling: Pooling) -> Floats:
+    """[K] -> [S]: the step's tokens as one number; NaN for a step without.
+
+    Args:
+        token: [K] a number per sampled token.
+        pooling: "mean"; "last", that of the last token; "position", the mean with weight 1 / k at the step's k-th.
+    """
+    step, n = layout.tokens, layout.step_tokens
+    by_step = np.argsort(step, kind="stable")[int(np.sum(step < 0)) :]
+    of = step[by_step]
+    place = np.arange(of.size) - (np.cumsum(n) - n)[of]
+    weight = {"mean": np.ones(of.size), "last": (place == n[of] - 1) * 1.0, "position": 1.0 / (place + 1.0)}[pooling]
+    # Not weight * token: 0 * NaN is NaN, and a token that does not count may be unknown.
+    parts = np.multiply(weight, np.asarray(token, float)[by_step], out=np.zeros(of.size), where=weight > 0)
+    total, size = (np.bincount(of, weights=x, minlength=layout.S) for x in (parts, weight))
+    pooled: Floats = np.divide(total, size, out=np.full(layout.S, np.nan), where=size > 0)
+    return pooled
