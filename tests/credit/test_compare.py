@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.credit import applicable, get, names
-from stepcredit.credit.cite import cite
+from stepcredit.systems import cite
 from stepcredit.credit.compare import compare, correlations
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Layout
