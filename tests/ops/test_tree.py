@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.data.layout import Paths, Tree
-from stepcredit.ops import backup, edge_advantage
+from stepcredit.ops import backup, edge_advantage, outcome_ahead, weighted_backup
 
 
 def forest(ways, group):
@@ -106,3 +106,93 @@ def test_nothing_gives_nothing_and_a_rollout_without_steps_is_its_prompt():
     bare = Tree(np.array([0, 0]), np.zeros(0, int))
     np.testing.assert_array_equal(backup(bare, np.array([1.0, 0.0])).value, [0.5])
     np.testing.assert_array_equal(backup(bare, np.array([1.0, 0.0]), by="leaves").spread, [0.5])
+
+
+def deep_pair(depth):
+    """Two rollouts that share all but their last step, on a chain; the second goes on one step further."""
+    chain = np.arange(depth)
+    rows = np.concatenate((chain, [depth], chain, [depth + 1, depth + 2]))
+    rollout = np.concatenate((np.zeros(depth + 1, int), [1, 1]))
+    return Tree(np.array([0, 0]), rollout, Paths(np.array([0, depth + 1, 2 * depth + 3]), rows))
+
+
+def weighted_value(name, below, log_weight):
+    """V of a node by recursion: softmax of the log-weights of its children that have a value; an end has 0."""
+    g, way = name
+    inside = [(w, x) for h, w, x in below if h == g and w[: len(way)] == way]
+    following = sorted({w[: len(way) + 1] for w, _ in inside if len(w) > len(way)})
+    pairs = [(log_weight[g, w], weighted_value((g, w), below, log_weight)) for w in following]
+    pairs += [(0.0, x) for w, x in inside if w == way]
+    pairs = [(a, v) for a, v in pairs if not np.isnan(v)]
+    if not pairs:
+        return np.nan
+    share = np.exp([a for a, _ in pairs])
+    return float(share @ [v for _, v in pairs] / share.sum())
+
+
+@given(rollouts, st.integers(0, 2**32 - 1))
+def test_a_weighted_backup_is_the_recursion_it_claims(cases, seed):
+    ways, group, outcome = (list(c) for c in zip(*cases, strict=True))
+    tree, row = forest(ways, group)
+    log_weight = np.random.default_rng(seed).normal(scale=3, size=tree.S)
+    value = weighted_backup(tree, np.array(outcome), log_weight)
+    below, named = list(zip(group, ways, outcome, strict=True)), {n: log_weight[s] for n, s in row.items()}
+    for name, place in {**row, **{(g, ()): tree.S + g for g in set(group)}}.items():
+        assert value[place] == pytest.approx(weighted_value(name, below, named), nan_ok=True)
+
+
+@given(rollouts)
+def test_equal_weights_are_the_mean_over_children(cases):
+    ways, group, outcome = (list(c) for c in zip(*cases, strict=True))
+    tree, _ = forest(ways, group)
+    value = weighted_backup(tree, np.array(outcome), np.zeros(tree.S))
+    np.testing.assert_allclose(value, backup(tree, np.array(outcome)).value, atol=1e-12)
+
+
+@given(st.lists(names, min_size=1, max_size=12))
+def test_weights_do_not_tell_equal_outcomes_apart(ways):
+    tree, _ = forest(ways, [0] * len(ways))
+    assert set(weighted_backup(tree, np.full(tree.R, 0.81), np.arange(tree.S) / 3).tolist()) == {0.81}
+
+
+def test_huge_log_weights_neither_overflow_nor_vanish():
+    tree, row = forest([("a", "x"), ("a", "y"), ("b",)], [0, 0, 0])
+    log_weight = np.zeros(tree.S)
+    log_weight[[row[0, w] for w in [("a",), ("b",)]]] = -5000.0, -5000.0
+    value = weighted_backup(tree, np.array([1.0, 0.0, 0.0]), log_weight)
+    np.testing.assert_allclose(value[[row[0, ("a",)], tree.S]], [0.5, 0.25])
+
+
+def test_a_fork_of_unknown_weights_has_no_value_and_is_left_out_above():
+    tree, row = forest([("a", "x"), ("a", "y"), ("b",)], [0, 0, 0])
+    log_weight = np.zeros(tree.S)
+    log_weight[row[0, ("a", "x")]] = np.nan
+    value = weighted_backup(tree, np.array([1.0, 0.0, 0.25]), log_weight)
+    assert np.isnan(value[row[0, ("a",)]]) and value[row[0, ("a", "y")]] == 0 and value[tree.S] == 0.25
+
+
+@given(rollouts, st.sampled_from([1.0, 0.5, 0.0]))
+def test_what_comes_of_a_step_is_a_search_through_what_is_below(cases, gamma):
+    ways, group, outcome = (list(c) for c in zip(*cases, strict=True))
+    tree, row = forest(ways, group)
+    best, mean_ = (outcome_ahead(tree, np.array(outcome), gamma, over=o) for o in ("best", "mean"))
+    for (g, way), place in row.items():
+        below = [
+            gamma ** (len(w) - len(way)) * x
+            for h, w, x in zip(group, ways, outcome, strict=True)
+            if h == g and w[: len(way)] == way and not np.isnan(x)
+        ]
+        assert best[place] == pytest.approx(max(below, default=np.nan), nan_ok=True)
+        assert mean_[place] == pytest.approx(mean(below), nan_ok=True)
+
+
+def test_deep_chains_need_no_recursion():
+    tree = deep_pair(10_000)
+    outcome = np.array([1.0, 0.0])
+    for value in (backup(tree, outcome).value, backup(tree, outcome, by="leaves").value):
+        assert set(value[:10_000].tolist()) == {0.5}
+    log_weight = np.zeros(tree.S)
+    log_weight[10_000] = np.log(3)
+    np.testing.assert_allclose(weighted_backup(tree, outcome, log_weight)[:10_000], 0.75)
+    best = outcome_ahead(tree, np.array([1.0, 1.0]), 0.999)
+    np.testing.assert_allclose(best[[0, 9_999, 10_000, 10_001]], [0.999**10_000, 0.999, 1.0, 0.999])

@@ -5,6 +5,7 @@ from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, 
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
+from stepcredit.ops.order import cell_range, place
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -25,7 +26,7 @@ from stepcredit.ops.tokens import (
     token_paths,
     token_rollout,
 )
-from stepcredit.ops.tree import NodeValues, backup, edge_advantage
+from stepcredit.ops.tree import NodeValues, backup, edge_advantage, outcome_ahead, weighted_backup
 
 __all__ = [
     "Graph",
@@ -36,6 +37,7 @@ __all__ = [
     "back",
     "backup",
     "cell_mean",
+    "cell_range",
     "cells",
     "center",
     "chance_above",
@@ -50,6 +52,8 @@ __all__ = [
     "merge_rate",
     "merge_tokens",
     "on_last_token",
+    "outcome_ahead",
+    "place",
     "ranks",
     "returns",
     "scan",
@@ -64,6 +68,7 @@ __all__ = [
     "token_paths",
     "token_rollout",
     "turn_cells",
+    "weighted_backup",
     "whiten",
     "windows",
 ]
