@@ -105,7 +105,7 @@ def one_step(rests):
         ([0.8, 0.6, -0.4], [0.8, 0.3, -0.4]),  # the smaller of the two ups keeps its increment
         ([0.8, -0.6, -0.2, -0.4, 0.1], [0.8, -0.6, -0.1, -0.4, 0.1]),  # two of either sign
         ([0.8, 0.6, 0.4], [0.8, 0.6, 0.4]),  # no downs: all stay
-        ([0.6, 0.6, 0.6, -0.4], [0.4, 0.4, 0.4, -0.4]),  # three share one place: 2/3 increment, 1/3 bonus
+        ([0.6, 0.6, 0.9, -0.4, -0.5], [0.45, 0.45, 0.9, -0.4, -0.5]),  # two share one place: half increment, half bonus
     ],
 )
 def test_balance_keeps_as_many_ups_as_downs(rests, paid):

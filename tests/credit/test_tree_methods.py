@@ -131,6 +131,12 @@ def test_branchgrpo_prunes_depths_then_the_last_branches(rollouts, window, width
     assert {x: bool(got.train_mask[s]) for x, s in row.items()} == want
 
 
+def test_a_bent_propa_takes_outcomes_beyond_its_range_for_its_ends():
+    beyond = on_columns("propa@official", {"parent": [-1, -1, -1], "outcome": [-2.0, 3.0, 0.25]})
+    inside = on_columns("propa@official", {"parent": [-1, -1, -1], "outcome": [0.0, 1.0, 0.25]})
+    np.testing.assert_array_equal(beyond.credit, inside.credit)
+
+
 def test_branchgrpo_says_what_log_probabilities_it_misses():
     with pytest.raises(MissingColumn, match="token_old_logp"):
         on_columns("branchgrpo@logp", {"parent": [-1, -1], "outcome": [1.0, 0.0]})
