@@ -83,8 +83,8 @@ def outcome_ahead(layout: Layout, outcome: Floats, gamma: float = 1.0, *, over: 
 
     Args:
         outcome: [R], NaN = unknown: left out. gamma: below 1, an outcome counts less the further it is.
-        over: the "best" of the rollouts, or their "mean". Of outcomes 0 and 1 the best is gamma^(steps to the nearest
-            success), 0 where there is none.
+        over: the "best" of the rollouts, or their "mean" (a tree search's Q = W / N, with gamma per level). Of outcomes
+            0 and 1 the best is gamma^(steps to the nearest success), 0 where there is none.
 
     >>> two = Layout(np.array([0, 0]), np.array([0, 0, 1]))
     >>> outcome_ahead(two, np.array([1.0, 0.0]), 0.5)

@@ -23,8 +23,9 @@ CARD = Card(
     bias="Both baselines are means (of siblings, of the prompt's rollouts) that hold the step's own value and do not "
     "depend on the action. The best of a step's rollouts is an optimist: it grows with the rollouts that pass. gamma "
     "below 1 pays short ways to success. A shared step gets the mean of its rollouts' terms.",
-    departures="No code is public and the formulas were not at hand: abstract and summaries name the step reward "
-    "(does any descendant succeed, well-formed calls, a decay gamma = 0.95), the two advantages and their weights; "
+    departures="No code is public and the formulas were not at hand: the abstracts (of both versions, the second is "
+    "called Importance-Aware Policy Optimization with Rewarded Tree) and summaries name the step reward (does any "
+    "descendant succeed, well-formed calls, a decay gamma = 0.95), the two advantages and their weights w1 and w2; "
     "where the decay stands, best or mean, the spreads and the other constants are derived.",
 )
 
