@@ -16,6 +16,7 @@ from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
+from stepcredit.ops.order import cell_range, place
 from stepcredit.ops.returns import (
     ahead,
     at_last,
@@ -44,7 +45,7 @@ from stepcredit.ops.tokens import (
     token_rollout,
 )
 from stepcredit.ops.top import top_share
-from stepcredit.ops.tree import NodeValues, backup, edge_advantage
+from stepcredit.ops.tree import NodeValues, backup, edge_advantage, outcome_ahead, weighted_backup
 
 __all__ = [
     "Graph",
@@ -59,6 +60,7 @@ __all__ = [
     "behind",
     "blend_risk",
     "cell_mean",
+    "cell_range",
     "cells",
     "center",
     "chance_above",
@@ -75,6 +77,8 @@ __all__ = [
     "merge_rate",
     "merge_tokens",
     "on_last_token",
+    "outcome_ahead",
+    "place",
     "random_cells",
     "ranks",
     "returns",
@@ -96,6 +100,7 @@ __all__ = [
     "top_share",
     "turn_cells",
     "unit_range",
+    "weighted_backup",
     "whiten",
     "windows",
 ]

@@ -4,10 +4,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stepcredit.data.layout import Floats, Ints, Paths, Tree
+from stepcredit.data.layout import Floats, Ints, Layout, Paths, Tree
 from stepcredit.ops.center import center
+from stepcredit.ops.returns import scan
 
 Backup = Literal["children", "leaves"]
+Descendants = Literal["best", "mean"]
 
 
 class NodeValues(NamedTuple):
@@ -41,11 +43,69 @@ def backup(tree: Tree, outcome: Floats, *, by: Backup = "children") -> NodeValue
     return NodeValues(value, np.sqrt(variance))
 
 
-def _leaf_means(tree: Tree, outcome: Floats) -> Floats:
+def weighted_backup(tree: Tree, outcome: Floats, log_weight: Floats) -> Floats:
+    """Value of every node where some children count more than others.
+
+        V(x) = sum_c p_c V(c),  p = softmax of log_weight over the children of x that have a value
+
+    A rollout that ends at x is a child with its outcome and a log-weight of 0. Equal log-weights give
+    `backup(by="children")`. A node whose children's log-weights are not all known has no value.
+
+    Without a loop over depth: a rollout weighs in V(x) the product of the p below x on its path.
+
+    Args:
+        outcome: [R], NaN = unknown: left out. log_weight: [S] of each step as a child of what it follows.
+
+    Returns:
+        [S + G] of the steps, then of the task roots; NaN without a judged outcome below.
+    """
+    paths, judged = tree.paths, ~np.isnan(outcome)
+    known = np.zeros(tree.S, bool)
+    known[paths.rows[judged[paths.rollout]]] = True
+    above = np.concatenate((tree.parent[known], tree.ends[judged]))
+    x = np.concatenate((np.asarray(log_weight, float)[known], np.zeros(int(judged.sum()))))
+    top = np.full(tree.S + tree.G, -np.inf)
+    np.maximum.at(top, above, np.where(np.isnan(x), -np.inf, x))
+    share = x - top[above]
+    share -= np.log(np.bincount(above, weights=np.exp(share), minlength=top.size)[above])
+    step, end = np.zeros(tree.S), np.zeros(tree.R)
+    step[known], end[judged] = share[: int(known.sum())], share[int(known.sum()) :]
+    after, inner = end[paths.rollout], np.flatnonzero(paths.left > 0)
+    after[inner] = step[paths.rows[inner + 1]]
+    below = scan(after, 1.0, paths.left)
+    first = paths.start[:-1][tree.steps > 0]
+    end[tree.steps > 0] = step[paths.rows[first]] + below[first]
+    return _leaf_means(tree, outcome, np.exp(np.concatenate((below, end))))
+
+
+def outcome_ahead(layout: Layout, outcome: Floats, gamma: float = 1.0, *, over: Descendants = "best") -> Floats:
+    """[S] what comes of a step: gamma^k R over the rollouts through it, k = steps that follow it on the rollout.
+
+    Args:
+        outcome: [R], NaN = unknown: left out. gamma: below 1, an outcome counts less the further it is.
+        over: the "best" of the rollouts, or their "mean" (a tree search's Q = W / N, with gamma per level). Of outcomes
+            0 and 1 the best is gamma^(steps to the nearest success), 0 where there is none.
+
+    >>> two = Layout(np.array([0, 0]), np.array([0, 0, 1]))
+    >>> outcome_ahead(two, np.array([1.0, 0.0]), 0.5)
+    array([0.5, 1. , 0. ])
+    """
+    paths = layout.paths
+    x = gamma ** paths.left.astype(float) * np.asarray(outcome, float)[paths.rollout]
+    if over == "mean":
+        return layout.merge(x)
+    best = np.full(layout.S, np.nan)
+    np.fmax.at(best, paths.rows, x)
+    return best
+
+
+def _leaf_means(tree: Tree, outcome: Floats, weight: Floats | None = None) -> Floats:
+    """weight: [P + R] of each rollout in the mean of each node on its path, then of its root."""
     node = np.concatenate((tree.paths.rows, tree.S + tree.group))
     x = np.concatenate((outcome[tree.paths.rollout], outcome))
-    mean, known = np.full(tree.S + tree.G, np.nan), ~np.isnan(x)
-    mean[node[known]] = (x - center(x, node, spread="none"))[known]
+    mean = np.full(tree.S + tree.G, np.nan)
+    known = ~np.isnan(x if weight is None else x + weight)
+    mean[node[known]] = (x - center(x, node, spread="none", weight=weight))[known]
     return mean
 
 
