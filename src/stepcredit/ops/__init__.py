@@ -3,8 +3,11 @@
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.chance import pass_at_k
+from stepcredit.ops.classification import Confusion, confusion
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
+from stepcredit.ops.pareto import pareto_front
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -28,6 +31,7 @@ from stepcredit.ops.tokens import (
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
+    "Confusion",
     "Graph",
     "Merge",
     "NodeValues",
@@ -39,6 +43,7 @@ __all__ = [
     "cells",
     "center",
     "chance_above",
+    "confusion",
     "correlation",
     "difference",
     "edge_advantage",
@@ -50,6 +55,8 @@ __all__ = [
     "merge_rate",
     "merge_tokens",
     "on_last_token",
+    "pareto_front",
+    "pass_at_k",
     "ranks",
     "returns",
     "scan",
