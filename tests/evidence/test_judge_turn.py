@@ -33,7 +33,8 @@ def test_a_judge_sees_the_steps_before_and_nothing_after():
     judge_turn(batch(rollout(0, ("one", "r1"), ("two", "r2"), "three")), judge)
     assert "turn to judge]]\ntwo" in judge.prompts[1] and "result of step 1]]\nr1" in judge.prompts[1]
     assert "r2" not in judge.prompts[1] and "three" not in judge.prompts[1]
-    assert "r2" in judge.prompts[2]
+    told = judge.prompts[2]
+    assert told.index("step 1]]\none") < told.index("step 2]]\ntwo") < told.index("result of step 2]]\nr2")
 
 
 def test_a_score_out_of_range_is_not_judged():

@@ -80,6 +80,13 @@ def test_combinations_with_a_verifier(combine, weight, want):
     assert made["outcome"].tolist()[:2] == [1, 0]
 
 
+@pytest.mark.parametrize("combine", ["product", "addon", "mixed"])
+def test_an_unknown_outcome_combines_to_nothing_known(combine):
+    records = batch(rollout(0, "a", outcome=1.0), rollout(1, "b", outcome=None))
+    made = rubric(records, Scripted("<total>4/10</total>"), items=["a"], form="total", combine=combine)
+    assert np.isnan(made["reward.rubric"]).tolist() == [False, True]
+
+
 def test_the_addon_preset():
     kind = get("rubric@rrm-addon")
     made = kind.function(three(rubric=["a"]), Scripted("<total>4/10</total>"), **kind.options)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from judged_batches import batch, rollout, tokens
+from judged_batches import batch, rollout, tokens, tree
 from real_solutions import solutions_by_task
 
 from stepcredit.data import Batch, Layout
@@ -40,6 +40,15 @@ def test_phrases_do_not_cross_steps_but_tokens_may_stand_apart():
     mixed = Batch(Layout([0], [0, 0], token_step=[1, 0, 1, 0]), {})
     made = strategic_phrases(mixed, tokens=["let", "x", " me", "y"], phrases=["let me"])
     assert made["token_plan"].tolist() == [1, 0, 1, 0]
+
+
+def test_a_shared_step_is_read_once():
+    """The rollout that ends at the shared step stands right before the one that goes on from it."""
+    shared = tree().layout.with_tokens(np.array([0, 0, 1, 2]))
+    made = strategic_phrases(Batch(shared, {}), tokens=["me", " let", "x", "y"], phrases=["let me", "me let"])
+    assert made["token_plan"].tolist() == [1, 1, 0, 0]
+    made = strategic_phrases(Batch(shared, {}), tokens=["me", " let", "x", "y"], phrases=["let me"])
+    assert made["token_plan"].tolist() == [0] * 4
 
 
 def test_bytes_and_ids():

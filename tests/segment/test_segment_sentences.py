@@ -24,6 +24,7 @@ CASES = {
     "acronyms": "The U.S. Senate met in the U.S.|It left.|The U.S. economy grew.|A Ph.D. student came.",
     "initials": "J. K. Rowling met George W. Bush and Gerald R. Ford.|By A. B. Cee.|It is H. pylori.|Iram N. left.",
     "letters that name things": "Movie A is long.|It is longer than Movie B.|Movie C is short.",
+    "letters that name things of any kind": "It beats Zug B.|Zug C is slow.",
     "letters that name things, further": "It holds more than Box A.|Juice is in Box B.|Plan C.|Then stop.",
     "the word I": "Take vitamin C.|It helps.|So do I.|Then he did.|You and I.|Bob left.",
     "joined to a sign": "A bag of M&Ms.|The first bag.|He is an ex-Gen.|The end.",
@@ -41,6 +42,7 @@ CASES = {
     "other scripts": "यह है।|वह है।|هل؟|نعم۔|Да.|Нет.",
     "line ends": "A: 18\n|B\r\n|\r\n|C\r|D. e.g.\n|E",
     "code and displays": "Run it.|\n|```py\na. B. C\n\nd\n```|\nSo $$a. B. c$$ holds.|\\[ a. B \\]",
+    "a display right after a stop": ".$$。a$$",
     "nothing but a stop": ".|...|!",
     "no space": "One.Two!Three?",
 }

@@ -38,7 +38,8 @@ CARD = EvidenceCard(
         "The prompts ask what PPR's and WebSTAR's official prompts ask, in our words; Search-R2's is not known. Of "
         "several verdicts the last counts, also where PPR's code gives up because the last tag holds no numbers, and "
         "where WebSTAR's takes the first. WebSTAR's code lets a number above 10 pass; here it is not judged. PPR's "
-        "trainer turns a step that is not judged into 0 and then shifts it as if it had been; here it stays NaN."
+        "trainer turns a step that is not judged into 0 and then shifts it as if it had been, and WebSTAR drops a "
+        "rollout of which one call failed; here such a step is NaN, and the others keep their numbers."
     ),
     code="https://github.com/Zhuohao-Li/ppr, https://github.com/yifei-he/CUAStepFiltering",
 )

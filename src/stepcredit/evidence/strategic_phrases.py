@@ -12,7 +12,6 @@ from stepcredit.data.batch import Batch, missing
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import LayoutError, StepCreditError
 from stepcredit.evidence.card import EvidenceCard
-from stepcredit.ops import token_paths
 from stepcredit.protocols import Embedder
 from stepcredit.segment import token_offsets, token_steps
 from stepcredit.segment.strategic import PHRASES, phrase_matches, phrase_pattern
@@ -68,9 +67,7 @@ def strategic_phrases(batch: Batch, *, tokens: Tokens | None = None, phrases: Se
     lay = batch.layout
     texts = _texts(batch, tokens)
     plan = np.zeros(lay.K, np.int8)
-    rows = token_paths(lay).rows
-    rows = rows[np.argsort(lay.tokens[rows], kind="stable")]
-    rows = rows[np.append(True, np.diff(rows) != 0)[: rows.size]]
+    rows = np.argsort(lay.tokens, kind="stable")[int(np.sum(lay.tokens < 0)) :]
     for mine in np.split(rows, np.flatnonzero(np.diff(lay.tokens[rows])) + 1):
         plan[mine] = _inside([texts[k] for k in mine.tolist()], phrases)
     found = int(plan.sum())

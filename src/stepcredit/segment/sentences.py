@@ -1,6 +1,7 @@
 """One sentence, one step."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from stepcredit.segment._blocks import blocks, inside
@@ -45,8 +46,10 @@ def sentences(text: str, *, lines: bool = True, abbreviations: Sequence[str] = (
     shown = blocks(text)
     hard = _outside(hard, shown)
     soft = _outside([m.span() for m in _STOP.finditer(text)], shown)
+    opens = [*shown[:, 0].tolist(), len(text)]
     cuts, begin, at = [], 0, 0
     for start, end in soft:
+        end = min(end, opens[bisect_right(opens, start, hi=len(opens) - 1)])
         while at < len(hard) and hard[at][0] <= start:
             begin = hard[at][1]
             at += 1
