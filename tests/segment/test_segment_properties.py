@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from stepcredit import segment
 
-TEXT_SEGMENTERS = ["lines", "numbered", "paragraphs", "separator", "thought_action"]
+TEXT_SEGMENTERS = segment.text_names()
+# A step of these, alone, may be cut further: given its number it is not; an answer of paragraphs is one step.
+CUT_FURTHER = {"numbered", "thoughts"}
 PIECES = [
     *("a", "x = 1", "ки", "👨‍👩‍👧", "e\u0301", "\ud83d", "中"),
     *(" ", "  ", "\t", "\x0b", "\x0c", "\u2028", "\u3000", "\n", "\n", "\n\n", "\r\n", "\r"),
@@ -20,17 +22,18 @@ PIECES = [
     *("Step 1: ", "step 2\n", "**Step 3:** ", "步骤1：", "第二步，"),
     *("Thought: ", "Thought 2:", "Action: ", "Action Input: ", "Observation: ", "思考："),
     *("<think>", "</think>", "<tool_call>", "</tool_call>", "<observation>", "</observation>"),
+    *(". ", ".", "! ", "?", "...", "…", "。", "？", ")", '"', "”", "Dr", "e.g", "etc", "U.S", "J", "No", "St", "5!"),
+    *("However", "So ", "Wait, ", "The ", "then ", "Bob "),
+    *("<p1>", "</p1>", "<p2>", "</p2>", "let me check", "Let me  try", "hold on", "hold"),
 ]
 texts = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 OBSERVATION = re.compile(r"(?:#{1,6}\s*)?(?:\*\*)?Observation:|<observation>")
 every_segmenter = pytest.mark.parametrize("name", TEXT_SEGMENTERS)
 
 
-def test_the_list_of_this_file_is_all_text_segmenters():
-    messages = {"assistant_turns", "tool_calls"}
-    assert set(TEXT_SEGMENTERS) | messages == {
-        n for n in segment.names() if segment.get(n).__module__.startswith("stepcredit.")
-    }
+def test_every_built_in_segmenter_of_text_is_tested_here():
+    assert {"lines", "sentences", "markers", "tagged", "strategic", "thoughts"} <= set(TEXT_SEGMENTERS)
+    assert not {"tool_calls", "macro_actions", "cut_points"} & set(TEXT_SEGMENTERS)
 
 
 @every_segmenter
@@ -53,13 +56,29 @@ def test_gaps_hold_white_space_separators_and_observations_alone(name, text):
         assert not gap or (name == "thought_action" and OBSERVATION.match(gap))
 
 
+@pytest.mark.parametrize("name", ["tagged", "strategic"])
+@given(text=texts)
+def test_what_lies_outside_is_the_same_kept_or_dropped(name, text):
+    own, dropped = segment.get(name)(text), segment.get(name)(text, outside="drop")
+    assert {tuple(row) for row in dropped.tolist()} <= {tuple(row) for row in own.tolist()}
+    assert not any(segment.get(name)(text[a:b], outside="drop").size for a, b in segment.gaps(dropped, len(text)))
+
+
+@given(text=texts, distance=st.integers(0, 12), skip=st.integers(0, 12))
+def test_markers_cut_where_sentences_do_and_no_nearer_than_asked(text, distance, skip):
+    starts = segment.get("sentences")(text)[:, 0].tolist()
+    cuts = segment.get("markers")(text, distance=distance, skip=skip)[1:, 0].tolist()
+    assert set(cuts) <= set(starts)
+    assert all(b - a >= distance for a, b in pairwise([0, *cuts])) and all(cut >= skip for cut in cuts)
+
+
 @given(text=texts)
 def test_gaps_of_a_tag_hold_the_tag(text):
     for start, end in segment.gaps(segment.get("separator")(text, separator="ки"), len(text)):
         assert not text[start:end].replace("ки", "").strip()
 
 
-@given(text=texts, name=st.sampled_from(["lines", "paragraphs", "separator", "thought_action"]))
+@given(text=texts, name=st.sampled_from(sorted(set(TEXT_SEGMENTERS) - CUT_FURTHER)))
 def test_a_step_alone_is_one_step(text, name):
     f = segment.get(name)
     for start, end in f(text):

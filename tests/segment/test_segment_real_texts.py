@@ -1,27 +1,9 @@
 """Segmenters on texts that models wrote (STEPCREDIT_DATA names the folder)."""
 
-import gzip
-import json
-
 import pytest
+from segment_texts import puzzles, rows, solutions
 
 from stepcredit import segment
-
-
-def rows(path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-def solutions(data):
-    for row in rows(data / "gsm8k/model_solutions.jsonl.gz"):
-        yield row["ground_truth"]
-        yield from (answer["solution"] for answer in row.values() if isinstance(answer, dict))
-
-
-def puzzles(data):
-    for row in rows(data / "game24/gpt4_cot_rollouts.jsonl.gz"):
-        yield from row["rollouts"]
 
 
 @pytest.mark.parametrize("texts", [solutions, puzzles])

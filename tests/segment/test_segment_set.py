@@ -6,14 +6,17 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from stepcredit import segment
+from stepcredit.data.columns import column
 from stepcredit.errors import UnknownName
 
 
-def test_every_member_takes_text_or_messages_and_keyword_options():
+def test_every_member_takes_one_thing_of_a_known_kind_and_keyword_options():
+    kinds = {"text", "messages", "tokens", "phrases", "token_logp", "token_ref_logp", "token_entropy"}
     for name in segment.names():
         f = segment.get(name)
         first, *options = inspect.signature(f).parameters.values()
-        assert f.__name__ == name and first.name in ("text", "messages")
+        assert f.__name__ == name and first.name in kinds
+        assert not first.name.startswith("token_") or column(first.name).axis == "K"
         assert all(option.kind is option.KEYWORD_ONLY for option in options)
         assert ">>>" in (f.__doc__ or "")
 

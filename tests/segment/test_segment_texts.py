@@ -10,7 +10,7 @@ def steps(name, text, **options):
     return [text[start:end] for start, end in segment.get(name)(text, **options)]
 
 
-@pytest.mark.parametrize("name", ["lines", "paragraphs", "numbered", "separator", "thought_action"])
+@pytest.mark.parametrize("name", segment.text_names())
 @pytest.mark.parametrize("text", ["", " ", "\n", "\r\n\r\n", " \t\u3000\x0b\u2028\n \n\n"])
 def test_nothing_but_white_space_has_no_step(name, text):
     spans = segment.get(name)(text)
@@ -296,7 +296,7 @@ def test_a_realistic_solution():
     assert len(steps("lines", SOLUTION)) == 17
 
 
-@pytest.mark.parametrize("name", ["lines", "paragraphs", "numbered", "separator", "thought_action"])
+@pytest.mark.parametrize("name", segment.text_names())
 @pytest.mark.parametrize(
     "unit",
     [
@@ -318,6 +318,13 @@ def test_a_realistic_solution():
 def test_a_megabyte_of_anything_ends(name, unit):
     text = unit * (1_000_000 // len(unit))
     assert len(segment.get(name)(text)) <= len(text) // 3
+
+
+@pytest.mark.parametrize("name", ["sentences", "markers", "tagged", "strategic"])
+@pytest.mark.parametrize("unit", ["a. ", ".", '."', "(. ", "*. ", "Dr. A. ", "let me ", "<p1>", "</p1>", "。", "So"])
+def test_so_does_a_megabyte_of_what_they_look_for(name, unit):
+    text = unit * (1_000_000 // len(unit))
+    assert len(segment.get(name)(text)) <= len(text) // 3 + text.count("。")
 
 
 @pytest.mark.parametrize("name", ["lines", "paragraphs", "numbered", "separator", "thought_action"])

@@ -13,10 +13,13 @@ from stepcredit.ops.cells import (
     windows,
 )
 from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
+from stepcredit.ops.chance import pass_at_k
+from stepcredit.ops.classification import Confusion, confusion
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
 from stepcredit.ops.order import cell_range, place
+from stepcredit.ops.pareto import pareto_front
 from stepcredit.ops.returns import (
     ahead,
     at_last,
@@ -48,6 +51,7 @@ from stepcredit.ops.top import top_share
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage, outcome_ahead, weighted_backup
 
 __all__ = [
+    "Confusion",
     "Graph",
     "JamesStein",
     "Merge",
@@ -64,6 +68,7 @@ __all__ = [
     "cells",
     "center",
     "chance_above",
+    "confusion",
     "correlation",
     "difference",
     "earlier",
@@ -78,6 +83,8 @@ __all__ = [
     "merge_tokens",
     "on_last_token",
     "outcome_ahead",
+    "pareto_front",
+    "pass_at_k",
     "place",
     "random_cells",
     "ranks",

@@ -2,14 +2,20 @@
 
 The name of a segmenter's first parameter says what it takes:
 
-    text        one string -> `Spans`, half-open character ranges [n, 2]
-    messages    a chat in the OpenAI format -> `Turns`
+    text            one string -> `Spans`, half-open character ranges [n, 2]
+    messages        a chat in the OpenAI format -> `Turns`
+    tokens          how many tokens one response has -> the step of each, [K] numbers 0, 1, ...
+    token_<field>   that column of the tokens of one response -> the same
+    phrases         how a parser brackets the sentences of one response -> the same
+
+`cut` cuts the text of records, `cut_tokens` the tokens of a batch.
 
 Every text segmenter keeps these promises:
 
 - spans are in order, do not overlap, lie inside the text, and begin and end on a character that is not white space;
-- spans and gaps together are the text, and gaps hold nothing but white space, and separators (`separator`) or
-  environment text (`thought_action`); `tile` gives each gap to a step where a trainer wants no gaps;
+- spans and gaps together are the text, and gaps hold nothing but white space, and separators (`separator`),
+  environment text (`thought_action`) or what was asked to be dropped (`outside="drop"`); `tile` gives each gap to a
+  step where a trainer wants no gaps;
 - offsets count code points, as Python strings and Hugging Face tokenizers do (JavaScript counts otherwise);
 - a line ends at CR LF, LF or a lone CR and nowhere else: form feed, NEL and U+2028 are white space inside a line;
 - time grows linearly with the text.
@@ -28,13 +34,12 @@ From characters to tokens:
 [0, 0, 0, 1, 1]
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from stepcredit.plugins import OpenSet
 from stepcredit.segment._messages import Turns, content_text
-from stepcredit.segment._rollouts import cut
+from stepcredit.segment._rollouts import cut, cut_tokens, first_parameter
 from stepcredit.segment._spans import Spans, gaps, tile
 from stepcredit.segment._tokens import cut_after, separator_ids, token_offsets, token_spans, token_steps
 
@@ -44,6 +49,7 @@ __all__ = [
     "content_text",
     "cut",
     "cut_after",
+    "cut_tokens",
     "gaps",
     "get",
     "names",
@@ -62,7 +68,7 @@ def names() -> list[str]:
     """Segmenters of this folder and of installed plug-ins (entry points of group `stepcredit.segment`), sorted.
 
     >>> names()[:3]
-    ['assistant_turns', 'lines', 'numbered']
+    ['assistant_turns', 'constituents', 'cut_points']
     """
     return _SET.names()
 
@@ -75,4 +81,4 @@ def get(name: str) -> Callable[..., Any]:
 
 def text_names() -> list[str]:
     """The built-in segmenters that take text."""
-    return [n for n in _SET.built_in() if "text" in inspect.signature(get(n)).parameters]
+    return [n for n in _SET.built_in() if first_parameter(get(n)) == "text"]

@@ -1,5 +1,6 @@
 """Character spans, and the gaps between them."""
 
+import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -16,6 +17,19 @@ Spans: TypeAlias = Ints
 LINE_END = r"(?>\r\n|\r|\n)"
 LINE_START = r"(?:\A|(?<=[\r\n]))"
 BLANK = r"[^\S\r\n]"
+
+
+def wide(character: str) -> bool:
+    """Chinese, Japanese and Korean text goes on without spaces."""
+    return "\u2e80" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7af" or "\uff00" <= character <= "\uffef"
+
+
+def whole(phrase: str) -> str:
+    """A pattern for the phrase as whole words, with any white space between them."""
+    words = phrase.split()
+    start = "" if wide(words[0][0]) else r"(?<!\w)"
+    end = "" if wide(words[-1][-1]) else r"(?!\w)"
+    return start + r"\s+".join(map(re.escape, words)) + end
 
 
 def trimmed(text: str, pieces: Iterable[tuple[int, int]]) -> Spans:
