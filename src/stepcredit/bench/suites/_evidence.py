@@ -8,7 +8,7 @@ import numpy as np
 
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
-from stepcredit.ops import windows
+from stepcredit.ops import cells, windows
 
 K = 4  # fresh rollouts from every state passed
 WRONG = 0.2  # how often a judge is wrong about a step
@@ -19,7 +19,9 @@ ABOUT = (
     "the share, each share drawn to one half by one rollout), `logratio` and `contribution` (change of the share), "
     "`prior_value` (the share at the start). Columns made from "
     f"{CRITICS} judges, each wrong about a step with chance {WRONG:g}: `votes`, `label` (the first of them), `match`, "
-    "`grounded` and `subgoal` (likewise), `score` and `useful` (share of them that call the step right)."
+    "`grounded` and `subgoal` (likewise), `score` and `useful` (share of them that call the step right). "
+    "`answer_share`: share of the task's rollouts with the same outcome. Methods that read what only a model has (token "
+    "phrases, hidden states) are not here."
 )
 
 
@@ -57,7 +59,16 @@ def equip(batch: Batch, random: np.random.Generator) -> Batch:
         useful=share,
         cluster=action,
     )
-    return made.with_columns(token_value=value, token_logratio=change)
+    same = cells(lay.group, np.unique(batch["outcome"], return_inverse=True)[1])
+    share_of_answer = np.bincount(same)[same] / np.bincount(lay.group)[lay.group]
+    return made.with_columns(
+        token_value=value,
+        token_logratio=change,
+        token_old_logp=-1 + change / 2,
+        token_ref_logp=-1 - change / 2,
+        truncated=np.zeros(lay.R, np.int64),
+        answer_share=share_of_answer,
+    )
 
 
 def _log(share: Floats) -> Floats:
