@@ -20,8 +20,8 @@ ABOUT = (
     "`prior_value` (the share at the start). Columns made from "
     f"{CRITICS} judges, each wrong about a step with chance {WRONG:g}: `votes`, `label` (the first of them), `match`, "
     "`grounded` and `subgoal` (likewise), `score` and `useful` (share of them that call the step right). "
-    "`answer_share`: share of the task's rollouts with the same outcome. Methods that read what only a model has (token "
-    "phrases, hidden states) are not here."
+    "`answer_share`: share of the task's rollouts with the same outcome. Methods that read what only a model has "
+    "(token phrases, hidden states) are not here."
 )
 
 
