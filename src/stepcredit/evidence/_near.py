@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: one label per text, by the words or characters they share, by difflib, by vectors."""
+"""Texts that are nearly the same: one that stands for each, by shared words or characters, by difflib, by vectors."""
 
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
@@ -50,9 +50,9 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
-def by_minhash(texts: Sequence[str], threshold: float, *, kind: Shingle = "char", size: int = 5) -> Ints:
-    """[n] label of each text: joined, through any chain, are texts whose shingles have a Jaccard index of at least
-    `threshold`; labels are rows of the texts in sorted order, so the order given does not matter.
+def by_minhash(texts: Sequence[str], threshold: float, *, kind: Shingle = "char", size: int = 5) -> list[str]:
+    """[n] the text that stands for each: joined, through any chain, are texts whose shingles have a Jaccard index of at
+    least `threshold`, and the smallest stands for them, so their order does not matter.
 
     MinHash only proposes pairs; each is decided by its exact index. A pair at the threshold is not proposed with a
     chance below 1e-6.
@@ -60,59 +60,55 @@ def by_minhash(texts: Sequence[str], threshold: float, *, kind: Shingle = "char"
     distinct = sorted(set(texts))
     sets = [shingles(t, kind, size) for t in distinct]
     pairs = [(i, j) for i, j in _candidates(sets, threshold) if jaccard(sets[i], sets[j]) >= threshold]
-    label = dict(zip(distinct, components(len(distinct), pairs).tolist(), strict=True))
-    return np.array([label[t] for t in texts], np.int64)
+    return _joined(texts, distinct, pairs)
 
 
-def by_vectors(texts: Sequence[str], vectors: Floats, threshold: float) -> Ints:
-    """[n] label of each text: joined, through any chain, are texts whose unit vectors have a product of at least
-    `threshold`. Equal texts have one label whatever their vectors; labels as in `by_minhash`."""
-    first: dict[str, int] = {}
-    for i, text in enumerate(texts):
-        first.setdefault(text, i)
-    distinct = sorted(first)
-    points = vectors[[first[t] for t in distinct]]
+def by_vectors(texts: Sequence[str], embed: Callable[[Sequence[str]], Floats], threshold: float) -> list[str]:
+    """[n] the text that stands for each: joined, through any chain, are texts whose unit vectors have a product of at
+    least `threshold`, and the smallest stands for them."""
+    distinct = sorted(set(texts))
+    points = np.asarray(embed(distinct)) if distinct else np.zeros((0, 1))
     pairs: list[tuple[int, int]] = []
     for i in range(len(distinct)):
         near = np.flatnonzero(points[i + 1 :] @ points[i] >= threshold) + i + 1
         pairs += [(i, j) for j in near.tolist()]
-    label = dict(zip(distinct, components(len(distinct), pairs).tolist(), strict=True))
-    return np.array([label[t] for t in texts], np.int64)
+    return _joined(texts, distinct, pairs)
 
 
-def by_ratio(texts: Sequence[str], threshold: float) -> Ints:
-    """[n] label of each text, in the order given: the first earlier text that stands for others and whose difflib ratio
-    with it is at least `threshold`; without one it stands for itself. Another order may give other labels."""
+def by_ratio(texts: Sequence[str], threshold: float) -> list[str]:
+    """[n] the text that stands for each, in the order given: the first of those that stand for themselves whose difflib
+    ratio with it is at least `threshold`, else itself. Another order may give other groups."""
     return _greedy(texts, threshold, key=lambda text: "", cut=None)
 
 
-def by_slea(texts: Sequence[str], threshold: float) -> Ints:
+def by_slea(texts: Sequence[str], threshold: float) -> list[str]:
     """[n] as `by_ratio`, among texts with the same first 300 characters (blanks around them aside) only, and by the
     ratio of the first 500."""
     return _greedy(texts, threshold, key=lambda text: text.strip()[:SLEA_PREFIX], cut=SLEA_COMPARED)
 
 
-def _greedy(texts: Sequence[str], threshold: float, key: Callable[[str], str], cut: int | None) -> Ints:
-    found: dict[str, int] = {}
-    heads: dict[str, list[tuple[int, SequenceMatcher[str]]]] = {}
-    for i, text in enumerate(texts):
-        if text in found:
-            continue
+def _joined(texts: Sequence[str], distinct: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    stands = {t: distinct[h] for t, h in zip(distinct, components(len(distinct), pairs).tolist(), strict=True)}
+    return [stands[t] for t in texts]
+
+
+def _greedy(texts: Sequence[str], threshold: float, key: Callable[[str], str], cut: int | None) -> list[str]:
+    found: dict[str, str] = {}
+    heads: dict[str, list[tuple[str, SequenceMatcher[str]]]] = {}
+    for text in dict.fromkeys(texts):
         mine = heads.setdefault(key(text), [])
         head = next((h for h, matcher in mine if _alike(matcher, text[:cut], threshold)), None)
         if head is None:
-            mine.append((i, SequenceMatcher(None, "", text[:cut])))
-        found[text] = i if head is None else head
-    return np.array([found[t] for t in texts], np.int64)
+            mine.append((text, SequenceMatcher(None, "", text[:cut])))
+        found[text] = text if head is None else head
+    return [found[t] for t in texts]
 
 
 def _alike(matcher: SequenceMatcher[str], text: str, threshold: float) -> bool:
     matcher.set_seq1(text)
     # The first two are upper bounds of the third, and cheap.
     return (
-        matcher.real_quick_ratio() >= threshold
-        and matcher.quick_ratio() >= threshold
-        and matcher.ratio() >= threshold
+        matcher.real_quick_ratio() >= threshold and matcher.quick_ratio() >= threshold and matcher.ratio() >= threshold
     )
 
 

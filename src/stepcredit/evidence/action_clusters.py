@@ -30,8 +30,8 @@ CARD = EvidenceCard(
     cost="no model; at each turn the edit distance of every pair of distinct chains, for every scope",
     departures="The official code always cuts m rollouts into ceil(m / 2) clusters, so it parts equal actions and "
     "joins unlike ones, and ties follow the order of an unordered set. Here equal actions (and what is "
-    "no further apart than merge_within) are joined first, the number is an upper bound, and the order of rollouts does not matter. "
-    "released=True is the official rule, with ties by the order of rows.",
+    "no further apart than merge_within) are joined first, the number is an upper bound, and the order of rollouts "
+    "does not matter. released=True is the official rule, with ties by the order of rows.",
 )
 
 PRESETS = {"released": Preset({"released": True}, "A3_algo.py _single_linkage_k_labels: exactly ceil(m / 2) clusters")}

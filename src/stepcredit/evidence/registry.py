@@ -11,7 +11,7 @@ from stepcredit.errors import StepCreditError, UnknownName
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.plugins import OpenSet
 
-_NOT_EVIDENCE = ("card", "registry")
+_NOT_EVIDENCE = ("card", "registry", "experience_library")
 _SET = OpenSet("kind of evidence", "stepcredit.evidence", "stepcredit.evidence")
 
 
