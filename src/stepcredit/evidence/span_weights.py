@@ -26,8 +26,8 @@ CARD = EvidenceCard(
     evidence="official code read",
     adds=("token_weight",),
     needs="texts of steps, tokens, and where in the text each token stands",
-    departures="rule='spans' ends the coordinates at their bracket; the official code weighs everything after their key "
-    "(rule='compat'). It looks for tokens of its tags in the whole conversation; here a step's own text is read.",
+    departures="rule='spans' ends the coordinates at their bracket; the official code weighs everything after their "
+    "key (rule='compat'). It looks for tokens of its tags in the whole conversation; here a step's own text is read.",
 )
 
 PRESETS = {"gui-libra": Preset({"rule": "compat"}, "GUI-Libra SFT/src/aguvis/dataset.py, action_weight=2")}
@@ -79,8 +79,8 @@ def span_factors(offsets: Offsets, marked: Iterable[Span], weight: Mapping[str, 
 
 
 def compat_factors(text: str, offsets: Offsets, action_weight: float = 2.0) -> Floats:
-    """[n] weight of each token as the official code has it: times a from after "<answer" to before "</answer", the first
-    of each; times 2a from after '"point_2d":', the first, to the end.
+    """[n] weight of each token as the official code has it: 1, times a from after the first "<answer" to before the
+    first "</answer>" behind it, times 2a from after the first '"point_2d":' to the end.
 
     >>> compat_factors("t<answer>a</answer>", [(0, 1), (1, 8), (8, 9), (9, 10), (10, 18), (18, 19)])
     array([1., 1., 2., 2., 1., 1.])
@@ -110,8 +110,8 @@ def span_weights(
 ) -> Batch:
     """The batch with a `token_weight` per sampled token.
 
-        spans:   weight of the innermost span that the token starts in: grounding, else action, else reasoning, else other
-        compat:  1, times `action` inside the answer, times 2 `action` after the key of the coordinates (GUI-Libra's code)
+        spans:   that of the span it starts in: grounding, else action, else reasoning, else other
+        compat:  1, times a inside the answer, times 2a after the key of the coordinates, a = action (GUI-Libra's code)
 
     The defaults are what the official product gives inside each part: 1, 2, and 2 * 4 = 8.
 
@@ -156,9 +156,9 @@ def span_weights(
         found = marked(text) if callable(marked) else _spans_given(steps[i].extra.get(marked))
         made = compat_factors(text, padded, action) if rule == "compat" else span_factors(padded, found, weight, other)
         out[order[int(ends[i]) - n : int(ends[i])]] = made
-    return batch.with_columns(
-        token_weight=out, note=f"token_weight: {rule}; mean {np.nanmean(out):.3g}" if some else None
-    )
+    known = out[~np.isnan(out)]
+    note = f"token_weight: {rule}; mean {known.mean():.3g} of {known.size} tokens" if known.size else None
+    return batch.with_columns(token_weight=out, note=note)
 
 
 def cost(batch: Batch, **options: Any) -> Cost:
