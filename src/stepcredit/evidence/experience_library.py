@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from stepcredit.data.layout import Floats
-from stepcredit.errors import DataError, UnknownName
+from stepcredit.errors import DataError, StepCreditError, UnknownName
 from stepcredit.evidence._near import SLEA_COMPARED, SLEA_PREFIX
 from stepcredit.protocols import Embedder
 
@@ -202,7 +202,7 @@ class Library:
         """The library that `to_json` wrote.
 
         Raises:
-            DataError: it is something else.
+            DataError: it is something else. UnknownName: a lesson of no level.
         """
         try:
             raw = json.loads(text)
@@ -215,7 +215,7 @@ class Library:
                 library._lessons.setdefault((lesson.zone, lesson.level), []).append(lesson)
             library._next = int(raw["next"])
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, DataError):
+            if isinstance(error, StepCreditError):
                 raise
             raise DataError("not a library of lessons", got=f"{type(error).__name__}: {error}") from None
         return library
