@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import subprocess
 import sys
 
 import pytest
@@ -10,7 +11,8 @@ from evidence_goldens import FOLDER, assert_columns, batch_of, cases
 from stepcredit import evidence
 from stepcredit.data.batch import Batch
 from stepcredit.data.columns import column
-from stepcredit.errors import StepCreditError
+from stepcredit.errors import MissingExtra, StepCreditError
+from stepcredit.evidence._extras import load
 
 GOLDEN = [
     "action_clusters",
@@ -95,9 +97,12 @@ def test_bare_arrays_have_no_texts(kind):
         evidence.get(kind).function(bare, *cases(kind)[0].get("args", ()))
 
 
-def test_no_optional_package_is_imported_with_the_kinds():
-    import subprocess
+def test_a_package_that_is_missing_is_named_with_its_extra():
+    with pytest.raises(MissingExtra, match=r"stepping needs no-such-package(.|\n)*stepcredit\[evidence\]"):
+        load("no_such_package_at_all", "stepping", package="no-such-package")
 
+
+def test_no_optional_package_is_imported_with_the_kinds():
     heavy = ["scipy", "rapidfuzz", "math_verify", "tree_sitter", "pint", "sympy"]
     modules = ", ".join(f"stepcredit.evidence.{kind}" for kind in KINDS)
     code = f"import {modules}, sys; print([m for m in {heavy} if m in sys.modules])"

@@ -154,6 +154,48 @@ def test_flagged_cells_are_not_to_be_opened_and_a_certain_mine_never_is():
     assert one("1..", "reveal 1 3") == 1 and one("F..", "reveal 1 1") == 0 and one("F..", "reveal 1 2") == 1
 
 
+def test_grades_of_the_released_environments():
+    """As read in thu-nics/VPR: minesweeper/envs.py, sudoku/envs.py, tictactoe/game.py."""
+    mines = minesweeper(1, graded=True)
+    graded = {
+        "reveal 1 3": 2,
+        "flag 1 2": 1,
+        "flag 1 3": -1,
+        "reveal 1 2": 0,
+        "reveal 1 1": -2,
+        "flag 1 1": -2,
+        "x": -2,
+    }
+    assert {move: mines("1..", move) for move in graded} == graded
+    assert mines("1F.", "reveal 1 2") == -2 and mines("1F.", "flag 1 2") == -1
+    assert minesweeper(1, graded=True)("...", "reveal 1 1") == 1
+    digits = sudoku(graded=True)
+    # In the centre of PUZZLE only a 5 can stand; the cell right of "53" may hold 1, 2 or 4.
+    assert digits(PUZZLE, PUZZLE, "5 5 5") == 2 and digits(PUZZLE, PUZZLE, "1 3 4") == 0.5
+    assert digits(PUZZLE, PUZZLE, "5 5 4") == -1 and digits(PUZZLE, PUZZLE, "1 1 5") == -2 == digits(
+        PUZZLE, PUZZLE, "?"
+    )
+    assert digits(PUZZLE, PUZZLE, "1 3 12") == -2
+    last = SOLVED[:2] + "." + SOLVED[3:]
+    assert digits(PUZZLE, last, "1 3 4") == 2
+    moves = tic_tac_toe(graded=True)
+    assert [moves("XX.OO....", c) for c in (3, 6, 1, "?")] == [1, 0, -1, -1]
+
+
+def test_a_cell_with_the_fewest_digits_is_worth_1_where_none_has_only_one():
+    # A grid with pairs of holes: in each hole at least two digits fit.
+    board = next(
+        "".join("." if i in holes else s for i, s in enumerate(SOLVED))
+        for r1, r2 in combinations(range(9), 2)
+        for c1, c2 in combinations(range(9), 2)
+        for holes in [{9 * r1 + c1, 9 * r1 + c2, 9 * r2 + c1, 9 * r2 + c2}]
+        if SOLVED[9 * r1 + c1] == SOLVED[9 * r2 + c2] and SOLVED[9 * r1 + c2] == SOLVED[9 * r2 + c1]
+        if r1 // 3 == r2 // 3 or c1 // 3 == c2 // 3
+    )
+    at = board.index(".")
+    assert sudoku(graded=True)(PUZZLE, board, f"{at // 9 + 1} {at % 9 + 1} {SOLVED[at]}") == 1
+
+
 def of(**columns):
     n = len(next(iter(columns.values())))
     return from_arrays(group=["g"] * n, rollout=list(range(n)), outcome=[0] * n, **columns)

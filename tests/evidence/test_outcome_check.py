@@ -162,6 +162,13 @@ def test_what_cannot_be_told_is_not_judged():
     assert told(of("1", "x", gold="a lot"), how="number", missing="wrong") == [None, None]
     assert told(of("1", "3", "x", gold=["1", "a lot"]), how="number") == [1, None, None]
     assert told(of("1", gold=[]), how="number") == [None]
+    two = of("1", "2", gold=["so #### 1", "no marker"])
+    assert told(two, how="number", extract_reference="marker", missing="wrong") == [1, None]
+
+
+def test_whole_numbers_are_equal_or_not_whatever_the_tolerance():
+    assert told(of("1000001", "1000000.5", gold="1000000"), how="number", tolerance=1e-3) == [0, 1]
+    assert told(of("0.5000001", "0.5", gold="1/2"), how="number", tolerance=0) == [0, 1]
 
 
 def test_a_rollout_without_steps_has_no_answer():

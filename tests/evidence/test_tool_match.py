@@ -65,6 +65,16 @@ def test_without_calls_only_the_answer_earns():
     assert Batch.from_records([]).layout.S == tool_match(Batch.from_records([]))["reward"].size == 0
 
 
+def test_the_answer_is_asked_for_only_where_a_turn_answers():
+    extra = {"gold_calls": GOLD}
+    silent = Batch.from_records([Rollout(group="g", rollout="a", steps=[calls({"q": "x"})], extra=extra)])
+    assert rewards(silent) == [1]
+    spoken = Batch.from_records([Rollout(group="g", rollout="a", steps=[Step(text="<answer>1</answer>")], extra=extra)])
+    with pytest.raises(DataError, match="needs the field 'answer'") as error:
+        tool_match(spoken)
+    assert "answer=None" in error.value.hint
+
+
 def test_the_calls_of_a_turn_that_answers_do_not_count():
     step = Step(text="<answer>x</answer>", tool_calls=[ToolCall(name="search", arguments={"q": "x"})])
     assert rewards(of(step, calls({"q": "x"}))) == [0, 1]

@@ -69,11 +69,13 @@ class TicTacToe:
         return None if self.moves(state) else 0
 
 
-def tic_tac_toe(*, one_based: bool = True) -> Verdict:
+def tic_tac_toe(*, one_based: bool = True, graded: bool = False) -> Verdict:
     """Verdict on (board, cell): is the move one of the best? Cells count from 1 (or 0), row by row.
 
-    >>> tic_tac_toe()("XX.OO....", 3), tic_tac_toe()("XX.OO....", 6), tic_tac_toe()("XX.OO....", 1)
-    (1.0, 0.0, 0.0)
+    graded: as the released environment has it, -1 for a move that is not allowed.
+
+    >>> tic_tac_toe()("XX.OO....", 3), tic_tac_toe()("XX.OO....", 6), tic_tac_toe(graded=True)("XX.OO....", 1)
+    (1.0, 0.0, -1.0)
     """
     game = TicTacToe()
     best = lru_cache(None)(lambda board: best_moves(game, board))
@@ -81,8 +83,12 @@ def tic_tac_toe(*, one_based: bool = True) -> Verdict:
     def verdict(board: Any, cell: Any) -> float | None:
         if not isinstance(board, str) or len(board) != 9:
             return None
-        (number,) = _integers(cell, 1) or (None,)
-        return 0.0 if number is None else float(number - one_based in best(board.upper()))
+        board = board.upper()
+        numbers = _integers(cell, 1)
+        move = numbers[0] - one_based if numbers else -1
+        if move not in game.moves(board):
+            return -1.0 if graded else 0.0
+        return float(move in best(board))
 
     return verdict
 
@@ -109,11 +115,14 @@ def sudoku_solutions(grid: str, most: int = 2) -> list[str]:
     return found
 
 
-def sudoku(*, one_based: bool = True) -> Verdict:
+def sudoku(*, one_based: bool = True, graded: bool = False) -> Verdict:
     """Verdict on (puzzle, board, "row column digit"): is it the digit of the puzzle's only solution, in a cell that is
     empty on the board? A puzzle with no solution or several cannot tell.
 
     The solution is the puzzle's, not the board's: after a wrong digit the board has none.
+
+    graded: as the released environment has it: 2 for the right digit in a cell where only one can stand, else 1 in a
+    cell with the fewest that can, 0.5 elsewhere, -1 for a wrong digit, -2 for what is not allowed.
     """
     solve = lru_cache(None)(lambda puzzle: sudoku_solutions(puzzle))
 
@@ -123,14 +132,17 @@ def sudoku(*, one_based: bool = True) -> Verdict:
         solutions = solve(puzzle)
         if len(solutions) != 1:
             return None
-        numbers = _integers(move, 3)
-        if numbers is None:
-            return 0.0
-        row, column, digit = numbers[0] - one_based, numbers[1] - one_based, numbers[2]
+        row, column, digit = _integers(move, 3) or (-1, -1, -1)
+        row, column = row - one_based, column - one_based
         at = 9 * row + column
-        if not (0 <= row < 9 and 0 <= column < 9) or board[at] in "123456789":
-            return 0.0
-        return float(solutions[0][at] == str(digit))
+        if not (0 <= row < 9 and 0 <= column < 9 and 1 <= digit <= 9) or board[at] in "123456789":
+            return -2.0 if graded else 0.0
+        right = solutions[0][at] == str(digit)
+        if not graded:
+            return float(right)
+        left = {cell: len(digits) for cell, digits in _free(board).items()}
+        fewest = left[at] == min(left.values())
+        return -1.0 if not right else 0.5 if not fewest else 2.0 if left[at] == 1 else 1.0
 
     return verdict
 
@@ -167,12 +179,14 @@ def mine_risk(board: Sequence[str], mines: int) -> dict[Cell, Fraction]:
     return risk | {cell: Fraction(elsewhere, total * rest) for cell in hidden if cell not in risk}
 
 
-def minesweeper(mines: int, *, one_based: bool = True) -> Verdict:
+def minesweeper(mines: int, *, one_based: bool = True, graded: bool = False) -> Verdict:
     """Verdict on (board, "reveal row column" or "flag row column"): opening a cell of the least risk is right, and
     flagging one that is a mine for certain; ties are all right. Cells that are open or flagged are not to be chosen,
     nor is a certain mine to be opened where nothing else is left.
 
     board: rows of characters with line breaks between; a digit is open, "F" flagged, anything else hidden.
+    graded: as the released environment has it: 2 for a safe cell, 1 for the least risk and for a certain flag, -1 for
+    another flag, -2 for what is not allowed.
     """
     risks = lru_cache(4096)(lambda board: mine_risk(board.split("\n"), mines))
 
@@ -185,10 +199,13 @@ def minesweeper(mines: int, *, one_based: bool = True) -> Verdict:
         word, _, where = str(action).strip().lower().partition(" ")
         numbers = _integers(where, 2)
         cell = (numbers[0] - one_based, numbers[1] - one_based) if numbers else None
-        if cell not in free or word not in ("reveal", "flag"):
-            return 0.0
-        risky = free[cell]
-        return float(risky == 1 if word == "flag" else risky == min(free.values()) and risky < 1)
+        if word == "flag" and cell in risk:
+            certain = free.get(cell) == 1
+            return float(certain) if certain or not graded else -1.0
+        if word != "reveal" or cell not in free:
+            return -2.0 if graded else 0.0
+        least = free[cell] == min(free.values()) and free[cell] < 1
+        return 2.0 if graded and free[cell] == 0 else float(least)
 
     return verdict
 
@@ -210,6 +227,17 @@ def _fill(cells: list[int], used: dict[tuple[str, int], int], found: list[str], 
         cells[at] = 0
         if len(found) >= most:
             return
+
+
+def _free(board: str) -> dict[int, set[str]]:
+    """Digits that stand in no row, column or box of each empty cell."""
+    full = [(at, mark) for at, mark in enumerate(board) if mark in "123456789"]
+    taken: dict[tuple[str, int], set[str]] = {}
+    for at, mark in full:
+        for u in _units(at):
+            taken.setdefault(u, set()).add(mark)
+    empty = set(range(81)) - {at for at, _ in full}
+    return {at: set("123456789").difference(*(taken.get(u, ()) for u in _units(at))) for at in empty}
 
 
 def _units(at: int) -> tuple[tuple[str, int], ...]:

@@ -47,10 +47,10 @@ CARD = EvidenceCard(
     adds=("score",),
     needs="a function that says which actions are right; the state and the action of every step",
     cost="one question to the function for every distinct step",
-    departures="Verdicts are 0 and 1, as in the paper. The released environments grade them: Minesweeper 2 for a safe "
-    "cell, 1 for a guess or a certain flag, -1 for another flag; Sudoku 2 or 1 for the right digit in a cell with the "
-    "fewest candidates, 0.5 elsewhere, -1 for a wrong digit; -1 or -2 for what is not allowed. Tic-Tac-Toe is solved "
-    "exactly there as here; the paper searches with 10,000 simulations.",
+    departures="Verdicts are 0 and 1, as in the paper; the released environments grade them (graded=True of each "
+    "oracle), and in Sudoku want the cell with the fewest candidates. Tic-Tac-Toe is solved exactly, as in the "
+    "released environment; the paper searches with 10,000 simulations. There the first opening of Minesweeper has no "
+    "risk.",
 )
 
 

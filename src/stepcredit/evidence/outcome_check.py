@@ -82,16 +82,18 @@ class _Checker:
 
     def verdict(self, answer: str | None, references: Sequence[str]) -> float:
         """Best verdict over the references; NaN where none says 1 and one cannot tell."""
-        gold = [g for g in map(self.found_reference, references) if g is not None]
-        if not gold or len(gold) < len(references):
-            return float("nan")
-        scores = [float("nan") if answer is None else self.rule(answer, g) for g in gold]
-        if self.missing == "wrong":
-            scores = [0.0 if s != s and not self._unreadable(g) else s for s, g in zip(scores, gold, strict=True)]
-        return 1.0 if 1.0 in scores else max(scores) if all(s == s for s in scores) else float("nan")
+        scores = [self._against(answer, self.found_reference(r)) for r in references]
+        if 1.0 in scores:
+            return 1.0
+        return max(scores) if scores and not np.isnan(scores).any() else float("nan")
 
-    def _unreadable(self, reference: str) -> bool:
-        return self.rule(reference, reference) != 1.0
+    def _against(self, answer: str | None, reference: str | None) -> float:
+        if reference is None:
+            return float("nan")
+        score = float("nan") if answer is None else self.rule(answer, reference)
+        if score != score and self.missing == "wrong":
+            return 0.0 if self.rule(reference, reference) == 1 else score
+        return score
 
 
 def verifier(

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
-from stepcredit.errors import UnknownName
+from stepcredit.errors import DataError, UnknownName
 from stepcredit.evidence import _texts
 from stepcredit.evidence._answers import token_f1
 from stepcredit.evidence._calls import Call, read, read_gold
@@ -121,10 +122,10 @@ def tool_match(
         calls. MissingExtra: "hungarian" without scipy.
     """
     gold = [read_gold(g, "tool_match") for g in _texts.references(batch, reference, "tool_match")]
-    answers = [None] * batch.layout.R if answer is None else _texts.references(batch, answer, "tool_match")
     steps = _texts.steps(batch, "tool_match")
     tagged = re.compile(f"<{re.escape(answer_tag)}>(.*?)</{re.escape(answer_tag)}>", re.DOTALL)
     said = [tagged.search(s.text or "") for s in steps]
+    answers = _answers(batch, answer, any(said))
     calls = [[] if said[i] else [read(c) for c in s.tool_calls] for i, s in enumerate(steps)]
     paths = batch.layout.paths
     walked = np.zeros(paths.rows.size)
@@ -139,6 +140,16 @@ def tool_match(
             if match is not None and answers[r] is not None:
                 walked[start + at] = token_f1(match.group(1), str(answers[r]), unique=True)
     return batch.with_columns(reward=batch.layout.merge(walked), note=_note(batch, assign, calls))
+
+
+def _answers(batch: Batch, answer: _texts.Reference, needed: bool) -> list[Any]:
+    if answer is None or not needed:
+        return [None] * batch.layout.R
+    try:
+        return _texts.references(batch, answer, "tool_match")
+    except DataError as error:
+        hint = "answer=FIELD names it; answer=None: a turn that answers earns nothing of its own"
+        raise DataError(error.what, rollout=error.rollout, got=error.got, hint=hint) from None
 
 
 def _per_turn(rewards: Floats, counts: Sequence[int]) -> Floats:
