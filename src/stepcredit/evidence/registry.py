@@ -12,7 +12,7 @@ from stepcredit.errors import StepCreditError, UnknownName
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.plugins import OpenSet
 
-_NOT_EVIDENCE = ("card", "registry", "run")
+_NOT_EVIDENCE = ("card", "registry", "run", "experience_library")
 _SET = OpenSet("kind of evidence", "stepcredit.evidence", "stepcredit.evidence")
 
 

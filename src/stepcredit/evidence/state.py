@@ -8,16 +8,48 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch, missing
 from stepcredit.data.encode import encode
 from stepcredit.data.layout import Layout
 from stepcredit.data.records import Rollout
 from stepcredit.errors import DataError, MissingColumn, StepCreditError, UnknownName
+from stepcredit.evidence._near import Shingle, by_minhash, by_ratio, by_slea, by_vectors
+from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.ops import Merge, merge_rate, state_cells
+from stepcredit.protocols import Embedder
 
 Source = Literal["last", "history", "set"]
 SOURCES: tuple[str, ...] = get_args(Source)
+Near = Literal["minhash", "ratio", "slea", "embedding"]
+NEAR: dict[str, float] = {"minhash": 0.85, "ratio": 0.95, "slea": 0.85, "embedding": 0.95}
+"""Ways to tell near duplicates, and the threshold of each."""
 START = "start"
+
+CARD = EvidenceCard(
+    title="States from observations",
+    paper="none; near duplicates: Broder (1997), arXiv:2505.10978 (its code), arXiv:2603.18079",
+    bibtex="""@inproceedings{broder1997resemblance,
+  title={On the resemblance and containment of documents}, author={Broder, Andrei Z.},
+  booktitle={Compression and Complexity of Sequences}, year={1997}}
+@misc{wang2026slea,
+  title={SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training},
+  author={Wang, Prince Zizhuang and Jiang, Shuli}, eprint={2603.18079}, archivePrefix={arXiv}, year={2026}}""",
+    code="https://github.com/langfengQ/verl-agent",
+    evidence="official code executed",
+    adds=("state",),
+    needs="observations (or a column, or a function of the record)",
+    cost="nothing, but for near='embedding': one vector of each distinct observation",
+    departures="Near duplicates are looked for inside a task. minhash and embedding join them through any chain, so "
+    "the order of rollouts does not matter; ratio and slea take the first that fits, as their official code does, so "
+    "it does. A first step is in one state, where verl-agent compares its observation.",
+)
+
+PRESETS = {
+    "verl-agent-similar": Preset({"near": "ratio"}, "verl-agent gigpo build_step_group, enable_similarity=True"),
+    "verl-agent-search": Preset({"near": "ratio", "threshold": 0.9}, "verl-agent examples/gigpo_trainer/run_search.sh"),
+    "slea": Preset({"near": "slea"}, "SLEA-RL step_experience.py ObservationIndex"),
+}
 
 _IDS = re.compile(r"\b(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|(?=\w*\d)(?=\w*[^\W\d])\w{6,})\b")
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
@@ -51,13 +83,84 @@ def normalized(text: str, normalize: Iterable[str] = ()) -> str:
     return text
 
 
+def state(
+    batch: Batch,
+    embedder: Embedder | None = None,
+    *,
+    source: str | Callable[[Rollout], Sequence[Hashable]] = "last",
+    normalize: Iterable[str] = (),
+    near: Near | None = None,
+    threshold: float | None = None,
+    shingle: Shingle = "char",
+    size: int = 5,
+) -> Batch:
+    """The batch with a `state` column: what each step was taken in.
+
+    Args:
+        embedder: for near="embedding".
+        source: "last", the observation that came before the step; "history", all of them in order; "set", which have
+            been seen, in any order and once each; "column:NAME", an existing column or field; "FILE.py:FUNCTION" or a
+            function that takes a Rollout record and returns one key per step (None = comparable with nothing).
+        normalize: differences between observations that do not count: "whitespace", "case", "numbers", "ids".
+            None chosen: texts are compared exactly.
+        near: observations of a task that are nearly the same count as one. "minhash": their shingles have a Jaccard
+            index of `threshold` or more; "embedding": the product of their vectors is; "ratio": the difflib ratio with
+            the first such observation is (verl-agent); "slea": alike, among those with the same first 300 characters,
+            by the first 500 (SLEA-RL). The first two do not depend on the order of rollouts.
+        threshold: None: 0.85 for minhash and slea, 0.95 for ratio and embedding.
+        shingle, size: what minhash compares: runs of `size` characters or words.
+
+    A first step is in the state "start". A step before which an observation is missing is comparable with nothing.
+
+    Raises:
+        MissingColumn: there are no observations (or no such column). UnknownName: no such source, normalizer or way to
+        tell near duplicates. StepCreditError: near duplicates of a function's keys; "embedding" without an embedder.
+    """
+    normalize = tuple(normalize)
+    normalized("", normalize)
+    if near is not None and near not in NEAR:
+        raise UnknownName("way to tell near duplicates", near, NEAR)
+    if near == "embedding" and embedder is None:
+        raise StepCreditError("near='embedding' needs an embedder", hint="state(batch, embedder, near='embedding')")
+    if callable(source) or ".py:" in source:
+        if near is not None:
+            raise StepCreditError("a function says itself what is nearly the same", hint="near=None")
+        function = source if callable(source) else _load(source)
+        return _by_function(batch, function, getattr(source, "__name__", "a function") if callable(source) else source)
+    rows = np.arange(batch.layout.S)
+    if source.startswith("column:"):
+        before, said = _of_column(batch, source.removeprefix("column:"), normalize), source.replace(":", " ")
+    elif source in SOURCES:
+        keys = _observed(batch, normalize)
+        before, said = [START if p < 0 else keys[p] for p in batch.layout.previous.tolist()], f"{source} observation"
+        rows = np.flatnonzero(batch.layout.previous >= 0)
+    else:
+        raise UnknownName("source of states", source, [*SOURCES, "column:NAME", "FILE.py:FUNCTION"])
+    said += _named(normalize)
+    if near is not None:
+        limit = NEAR[near] if threshold is None else threshold
+        before, merged = _nearly(batch.layout, before, rows.tolist(), _stand(near, limit, shingle, size, embedder))
+        said += f", near duplicates by {near} of {limit:g}: {merged}"
+    if source in ("history", "set"):
+        before = _accumulated(batch.layout, before, ordered=source == "history")
+    return batch.with_columns(state=before, note=f"state: {said}")
+
+
+def cost(batch: Batch, *, near: Near | None = None, **options: Any) -> Cost:
+    """Vectors that near="embedding" asks for, at most: one of each distinct observation of a task."""
+    if near != "embedding" or "observation" not in batch:
+        return Cost()
+    pairs = set(zip(batch.layout.step_group.tolist(), batch["observation"].tolist(), strict=True))
+    return Cost({"embed": len(pairs)}, at_most=True)
+
+
 def with_states(
     batch: Batch,
     source: str | Callable[[Rollout], Sequence[Hashable]] = "last",
     *,
     normalize: Iterable[str] = (),
 ) -> Batch:
-    """The batch with a `state` column: what each step was taken in.
+    """`state(batch, source=source, normalize=normalize)`: the batch with a `state` column, what each step was taken in.
 
     Args:
         source: "last", the observation that came before the step; "history", all of them in order; "set", which have
@@ -71,22 +174,7 @@ def with_states(
     Raises:
         MissingColumn: there are no observations (or no such column). UnknownName: no such source or normalizer.
     """
-    normalize = tuple(normalize)
-    normalized("", normalize)
-    if callable(source):
-        return _by_function(batch, source, getattr(source, "__name__", "a function"))
-    if source.startswith("column:"):
-        return _by_column(batch, source.removeprefix("column:"), normalize)
-    if ".py:" in source:
-        return _by_function(batch, _load(source), source)
-    if source not in SOURCES:
-        raise UnknownName("source of states", source, [*SOURCES, "column:NAME", "FILE.py:FUNCTION"])
-    keys = _observed(batch, normalize)
-    lay = batch.layout
-    before = [START if p < 0 else keys[p] for p in lay.previous.tolist()]
-    if source != "last":
-        before = _accumulated(lay, before, ordered=source == "history")
-    return batch.with_columns(state=before, note=f"state: {source} observation{_named(normalize)}")
+    return state(batch, source=source, normalize=normalize)
 
 
 def survey(batch: Batch, normalize: Iterable[str] = tuple(NORMALIZERS)) -> list[tuple[str, Merge]]:
@@ -141,17 +229,43 @@ def _accumulated(layout: Layout, before: Sequence[Hashable], *, ordered: bool) -
     return [None if key is None else f"{kind}:{number[key]}" for key in seen]
 
 
-def _by_column(batch: Batch, name: str, normalize: Sequence[str]) -> Batch:
+def _of_column(batch: Batch, name: str, normalize: Sequence[str]) -> list[Hashable]:
     if name in batch:
         if batch.axis(name) != "S":
             raise MissingColumn(f"column {name!r} stands on [{batch.axis(name)}]; states need one entry per step")
-        values = _decoded(batch, name, normalize)
-    elif batch.records is not None and any(name in s.extra for r in batch.records for s in r.steps):
+        return _decoded(batch, name, normalize)
+    if batch.records is not None and any(name in s.extra for r in batch.records for s in r.steps):
         found = (s.extra.get(name) for r in batch.records for s in r.steps)
-        values = [normalized(v, normalize) if isinstance(v, str) else v for v in found]
-    else:
-        raise missing(name, batch, "a state from a column")
-    return batch.with_columns(state=values, note=f"state: column {name}{_named(normalize)}")
+        return [normalized(v, normalize) if isinstance(v, str) else v for v in found]
+    raise missing(name, batch, "a state from a column")
+
+
+def _nearly(
+    layout: Layout, keys: Sequence[Hashable], rows: Iterable[int], stand: Callable[[Sequence[str]], list[str]]
+) -> tuple[list[Hashable], str]:
+    """Keys with each text of these rows replaced by the one that stands for it in its task; and what became of them."""
+    out, texts, left = list(keys), 0, 0
+    groups: dict[int, list[int]] = {}
+    for row in rows:
+        if isinstance(keys[row], str):
+            groups.setdefault(int(layout.step_group[row]), []).append(row)
+    for mine in groups.values():
+        own = [str(keys[row]) for row in mine]
+        new = stand(own)
+        for row, text in zip(mine, new, strict=True):
+            out[row] = text
+        texts, left = texts + len(set(own)), left + len(set(new))
+    return out, f"{texts:,} texts became {left:,}"
+
+
+def _stand(
+    near: Near, threshold: float, shingle: Shingle, size: int, embedder: Embedder | None
+) -> Callable[[Sequence[str]], list[str]]:
+    if near == "minhash":
+        return lambda texts: by_minhash(texts, threshold, kind=shingle, size=size)
+    if near == "embedding" and embedder is not None:
+        return lambda texts: by_vectors(texts, embedder, threshold)
+    return lambda texts: by_ratio(texts, threshold) if near == "ratio" else by_slea(texts, threshold)
 
 
 def _by_function(batch: Batch, function: Callable[[Rollout], Sequence[Hashable]], name: str) -> Batch:
