@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from importlib import util
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,6 +15,7 @@ from stepcredit.errors import DataError, MissingColumn, StepCreditError, Unknown
 from stepcredit.evidence._near import Shingle, by_minhash, by_ratio, by_slea, by_vectors
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.ops import Merge, merge_rate, state_cells
+from stepcredit.plugins import load_function
 from stepcredit.protocols import Embedder
 
 Source = Literal["last", "history", "set"]
@@ -125,7 +124,7 @@ def state(
     if callable(source) or ".py:" in source:
         if near is not None:
             raise StepCreditError("a function says itself what is nearly the same", hint="near=None")
-        function = source if callable(source) else _load(source)
+        function = source if callable(source) else load_function(source, "--from")
         return _by_function(batch, function, getattr(source, "__name__", "a function") if callable(source) else source)
     rows = np.arange(batch.layout.S)
     if source.startswith("column:"):
@@ -284,20 +283,6 @@ def _by_function(batch: Batch, function: Callable[[Rollout], Sequence[Hashable]]
         keys += made
     encode(keys)
     return batch.with_columns(state=keys, note=f"state: {name}")
-
-
-def _load(source: str) -> Callable[[Rollout], Sequence[Hashable]]:
-    """The function that `FILE.py:FUNCTION` names; its file is run, as any Python file of yours would be."""
-    file, _, name = source.rpartition(":")
-    spec = util.spec_from_file_location(Path(file).stem, file) if Path(file).is_file() else None
-    if spec is None or spec.loader is None:
-        raise StepCreditError(f"no Python file {file!r}", hint="--from FILE.py:FUNCTION")
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise UnknownName(f"function in {file}", name, [n for n in vars(module) if not n.startswith("_")])
-    return function  # type: ignore[no-any-return]
 
 
 def merge_of(batch: Batch) -> Merge:
