@@ -1,15 +1,18 @@
 """`stepcredit state`: make states, and see how much they merge."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from stepcredit.app.console import note, notes, print_json, share, table
 from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, load, writable
 from stepcredit.data import write
-from stepcredit.errors import StepCreditError
-from stepcredit.evidence.state import NORMALIZERS, merge_of, survey, with_states
+from stepcredit.errors import StepCreditError, UnknownName
+from stepcredit.evidence.state import NEAR, NORMALIZERS, merge_of, survey
+from stepcredit.evidence.state import state as make_states
+
+NEAR_TEXTS = tuple(name for name in NEAR if name != "embedding")  # which asks a model
 
 
 def state(
@@ -29,6 +32,16 @@ def state(
             metavar="NAMES", help=f"Differences that do not count, of: {','.join(NORMALIZERS)}. Default: none, exact."
         ),
     ] = "",
+    near: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help=f"Observations of a task that are nearly the same count as one: {', '.join(NEAR_TEXTS)}.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="With --near: how alike; 0.85, for ratio 0.95.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the rollouts with their states.")
     ] = None,
@@ -48,13 +61,17 @@ def state(
     """
     if output and source is None:
         raise StepCreditError("-o writes states, and none are asked for", hint="--from last (or history, set, ...)")
+    if near and source is None:
+        raise StepCreditError("--near says how states are made", hint="with it: --from last (or history, set)")
+    if near and near not in NEAR_TEXTS:
+        raise UnknownName("way to tell near duplicates", near, NEAR_TEXTS)
     writable(output)
     batch = load(rollouts, format, map, on_error, segment)
     chosen = [n.strip() for n in normalize.split(",") if n.strip()]
     if source is None:
         named = survey(batch, chosen or NORMALIZERS)
     else:
-        batch = with_states(batch, source, normalize=chosen)
+        batch = make_states(batch, source=source, normalize=chosen, near=cast(Any, near), threshold=threshold)
         notes(batch.notes[-1:])
         named = [(source, merge_of(batch))]
     if output:
