@@ -5,6 +5,7 @@ from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, 
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
+from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -29,12 +30,14 @@ from stepcredit.ops.tree import NodeValues, backup, edge_advantage
 
 __all__ = [
     "Graph",
+    "JamesStein",
     "Merge",
     "NodeValues",
     "Walk",
     "at_last",
     "back",
     "backup",
+    "blend_risk",
     "cell_mean",
     "cells",
     "center",
@@ -45,6 +48,7 @@ __all__ = [
     "future_min",
     "gae",
     "increment",
+    "james_stein",
     "log_beta",
     "max_abs",
     "merge_rate",
