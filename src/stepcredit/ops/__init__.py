@@ -2,10 +2,11 @@
 
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
-from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.center import cell_mean, cell_variance, center, log_mean_exp, shrink, whiten
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
+from stepcredit.ops.pick import components, place, since
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -39,9 +40,11 @@ __all__ = [
     "backup",
     "blend_risk",
     "cell_mean",
+    "cell_variance",
     "cells",
     "center",
     "chance_above",
+    "components",
     "correlation",
     "difference",
     "edge_advantage",
@@ -50,15 +53,18 @@ __all__ = [
     "increment",
     "james_stein",
     "log_beta",
+    "log_mean_exp",
     "max_abs",
     "merge_rate",
     "merge_tokens",
     "on_last_token",
+    "place",
     "ranks",
     "returns",
     "scan",
     "shrink",
     "sibling_cells",
+    "since",
     "softmin_weight",
     "state_cells",
     "state_graph",
