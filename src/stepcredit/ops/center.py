@@ -121,8 +121,8 @@ def cell_mean(x: Floats, by: Ints, *, weight: Floats | Ints | None = None) -> Fl
 
 
 def cell_variance(x: Floats, by: Ints) -> Floats:
-    """[n] -> [cells]: population variance of each cell over its judged values, exactly 0 where they are equal; NaN for a
-    cell without any.
+    """[n] -> [cells]: population variance of each cell over its judged values, exactly 0 where they are equal; NaN for
+    a cell without any.
 
     >>> cell_variance(np.array([1.0, 0.0, 0.3]), np.array([0, 0, 1]))
     array([0.25, 0.  ])

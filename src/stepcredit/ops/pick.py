@@ -1,5 +1,7 @@
 """Choosing rows: their place inside a cell, what hangs together, the steps from a turn on."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from stepcredit.data.encode import dense
 from stepcredit.data.layout import Bools, Ints, Layout
 
 
-def place(by: Ints, *keys: NDArray[np.number]) -> Ints:
+def place(by: Ints, *keys: NDArray[Any]) -> Ints:
     """[n] how many rows of its cell come before each row: by the first key, then the next, then as they stand.
 
     Small keys come first, NaN last.
