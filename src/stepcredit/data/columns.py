@@ -42,7 +42,7 @@ TABLE: tuple[Column, ...] = (
     Column("truncated", "R", "bool", "was the rollout cut by a limit, before the task ended it"),
     Column("well_formed", "R", "bool", "does the rollout keep the format that was asked for"),
     Column("pivot", "R", "int", "index of the step from which the rollout is new: those before were replayed"),
-    Column("answer", "R", "id", "final answer; equal ids are equal answers", "comparing answers"),
+    Column("answer", "R", "id", "final answer; equal ids are equal answers of the task", "comparing answers"),
     Column("answer_share", "R", "float", "share of the prompt's answers that say the same", "comparing answers"),
     Column("effective_rank", "R", "float", "effective rank of the rollout's hidden states", "hidden states"),
     Column("rank_velocity", "R", "float", "mean change of the effective rank against its past", "hidden states"),

@@ -98,7 +98,7 @@ def blend_asc(
         budget: samples per question of the training batch, on average.
         draws: samples to hand out, one per question.
         settled: confidence from which a question is settled.
-        least, most: samples per question: all get `least` first; None = no upper bound.
+        least, most: samples per question: all get `least` before any gets more; None = no upper bound.
         categories: answers that there can be.
         window: length of a streak.
 
@@ -126,8 +126,10 @@ def blend_asc(
     if rule == "threshold":
         more[open_ & (sure < settled)] = 1
     else:
-        left = total - spent - np.bincount(batch, weights=more, minlength=total.size)
-        more[open_ & (place(batch, ~open_, sure, n) < np.minimum(draws, left)[batch])] = 1
+        first = np.bincount(batch, weights=more, minlength=total.size) > 0
+        left = np.where(first, 0, np.minimum(draws, total - spent))
+        # Equal chances differ by the dust of the beta function.
+        more[open_ & (place(batch, ~open_, sure.round(9), n) < left[batch])] = 1
     return Selection(np.zeros(layout.R, np.int64), more=more, priority=np.where(there, 1.0 - sure, np.nan))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from stepcredit.credit.card import Card
 from stepcredit.credit.selection import Selection
 from stepcredit.data.layout import Floats, Layout
+from stepcredit.errors import StepCreditError
 from stepcredit.ops import blend_risk, cell_mean, james_stein
 
 CARD = Card(
@@ -26,8 +27,8 @@ CARD = Card(
 
 def v05_budget(
     layout: Layout,
-    outcome: Floats,
     prior_value: Floats,
+    outcome: Floats,
     *,
     least: int = 4,
     most: int = 16,
@@ -43,9 +44,9 @@ def v05_budget(
         more_g = least - k   where  k < least
 
     Args:
-        outcome: [R] verdict on each rollout, in low..high; NaN = unknown: not counted among the k.
-        prior_value: [G] prior of the mean outcome, in units of the outcome; NaN = unknown: the mean stands alone, and
+        prior_value: [G] expected outcome of the prompt, in the outcome's range; NaN = none: the mean stands alone, and
             draws go on while its own risk falls by more than the cost.
+        outcome: [R] verdict on each rollout, in low..high; NaN = unknown: not counted among the k.
         least, most: rollouts per prompt.
         cost: of a rollout, in units of the squared outcome.
         low, high: range of the outcomes, which bounds their variance.
@@ -53,11 +54,16 @@ def v05_budget(
     Returns:
         Selection with more [G].
 
+    Raises:
+        StepCreditError: low is not below high.
+
     >>> two = Layout(group=np.repeat([0, 1], 4), rollout=np.arange(8))
     >>> outcome = np.array([1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
-    >>> v05_budget(two, outcome, np.array([-0.6, -0.2])).more
+    >>> v05_budget(two, np.array([-0.6, -0.2]), outcome).more
     array([1, 0])
     """
+    if not low < high:
+        raise StepCreditError(f"v05_budget got the range of outcomes {low:g} to {high:g}; low must lie below high")
     k = np.bincount(layout.group, weights=~np.isnan(outcome), minlength=layout.G).astype(np.int64)
     noise = ((high - low) / 2) ** 2 / np.maximum(k, 1)
     after = ((high - low) / 2) ** 2 / (k + 1)
