@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from stepcredit.credit.card import Card
-from stepcredit.data.layout import Floats, Ints, Layout
+from stepcredit.credit.card import Card, Preset
+from stepcredit.data.layout import Bools, Floats, Ints, Layout
+from stepcredit.errors import MissingColumn
 from stepcredit.ops import cell_variance, center
 from stepcredit.ops.center import Spread
 
@@ -26,6 +27,8 @@ CARD = Card(
     waives={"other_prompts": "the share of live groups is that of the batch"},
 )
 
+PRESETS = {"steered": Preset({"steered": True}, "Fathom-DeepResearch, the second stage of training: equations 7 and 8")}
+
 
 def fathom_rapo(
     layout: Layout,
@@ -33,6 +36,7 @@ def fathom_rapo(
     tool_class: Ints | None = None,
     well_formed: Ints | None = None,
     *,
+    steered: bool = False,
     cap: float = float("inf"),
     spread: Spread = "population",
     eps: float = 1e-6,
@@ -47,7 +51,7 @@ def fathom_rapo(
     """Credit of every step of rollout i: how its reward compares within its prompt, scaled up for dead prompts.
 
         A_i = min(cap, groups / live groups) * (r_i - mean_g) / (std_g + eps)       live: std_g > 0
-        r_i = R_i                                                                   without tool_class
+        r_i = R_i                                                                   if not steered
         r_i = format_weight * F_i + max(1 - rho, least_right)                       where R_i > solved
         r_i = format_weight * F_i + search_weight * min(1, S / searches) + query_weight * min(1, Q / queries)   else
         rho = repeated calls / calls,   S = new - repeated searches,   Q = new pages + cross-checks - repeated queries
@@ -55,8 +59,10 @@ def fathom_rapo(
     Args:
         outcome: [R] verdict on each rollout; NaN = unknown, left out and not judged.
         tool_class: [S] what the step's tool call was: 0 new search, 1 repeated search, 2 new page, 3 cross-check of a
-            fact on another page, 4 repeated query; -1 = no call, or not judged. None: the outcome is the reward.
-        well_formed: [R] F: 1 = the rollout keeps the format, 0 or -1 = it does not; None: no part of the reward.
+            fact on another page, 4 repeated query; -1 = no call, or not judged. Only for steered.
+        well_formed: [R] F: 1 = the rollout keeps the format, 0 or -1 = it does not; None: no part of the reward. Only
+            for steered.
+        steered: whether the reward is made from the tool calls.
         cap: largest scale.
         spread: of the outcomes of a prompt. eps: added to it.
         solved: outcome above which a rollout is right.
@@ -67,21 +73,27 @@ def fathom_rapo(
     Returns:
         [S] credit. A dead prompt gets 0; where all are dead the scale is 1.
 
+    Raises:
+        MissingColumn: steered without `tool_class`.
+
     >>> two = Layout(group=np.array([0, 0, 1, 1]), rollout=np.arange(4))
     >>> fathom_rapo(two, np.array([1.0, 0.0, 0.0, 0.0]), eps=0.0)
     array([ 2., -2.,  0.,  0.])
     """
     reward = outcome
-    if tool_class is not None:
-        kind = layout.along(tool_class)
-        calls = np.stack([_calls(layout, kind == k) for k in range(5)])
+    if steered:
+        if tool_class is None:
+            raise MissingColumn(
+                "steered asks what the tool calls were (column 'tool_class')", hint="give it, or do not ask"
+            )
+        calls = np.stack([_calls(layout, layout.along(tool_class) == k) for k in range(5)])
         redundant = (calls[1] + calls[4]) / np.maximum(calls.sum(0), 1.0)
         new_searches, new_pages = calls[0] - calls[1], calls[2] + calls[3] - calls[4]
-        right = np.maximum(1.0 - redundant, least_right)
         wrong = search_weight * np.minimum(1.0, new_searches / searches)
         wrong += query_weight * np.minimum(1.0, new_pages / queries)
-        kept = 0.0 if well_formed is None else format_weight * (well_formed == 1)
-        reward = np.where(np.isnan(outcome), np.nan, kept + np.where(outcome > solved, right, wrong))
+        reward = np.where(outcome > solved, np.maximum(1.0 - redundant, least_right), wrong)
+        reward += 0.0 if well_formed is None else format_weight * (well_formed == 1)
+        reward[np.isnan(outcome)] = np.nan
     batch = np.zeros(layout.G, np.int64)
     batch[layout.group] = layout.batches
     variance = cell_variance(reward, layout.group)
@@ -91,6 +103,6 @@ def fathom_rapo(
     return layout.merge(advantage[layout.paths.rollout])
 
 
-def _calls(layout: Layout, mine: Ints) -> Floats:
+def _calls(layout: Layout, mine: Bools) -> Floats:
     """[R] how many steps of the path are such calls."""
     return np.asarray(np.bincount(layout.paths.rollout, weights=mine, minlength=layout.R), float)

@@ -19,7 +19,7 @@ CARD = Card(
   author={Yu, Qiying and Zhang, Zheng and Zhu, Ruofei and Yuan, Yufeng and Zuo, Xiaochen and Yue, Yu and others},
   journal={arXiv:2503.14476}, year={2025}}""",
     code="https://github.com/verl-project/verl-recipe (dapo), https://github.com/PRIME-RL/PRIME",
-    evidence="official code read",
+    evidence="paper",
     per="task",
     needs="one outcome per rollout, several rollouts per prompt",
     bias="Prompts are chosen by the outcomes that they are then learned from: what is kept of a prompt that is nearly "

@@ -16,7 +16,7 @@ CARD = Card(
   author={Shi, Weijie and Chen, Yanxi and Li, Zexi and Pan, Xuchen and Sun, Yuchang and Xu, Jiajie and others},
   journal={arXiv:2601.03715}, year={2026}}""",
     code="https://github.com/shiweijiezero/R3L",
-    evidence="official code read",
+    evidence="official code executed",
     needs="for a retry and for the attempt it started from, the step at which they part (`pivot`)",
     bias="None of its own: no outcome is looked at. Steps before the pivot learn nothing, good or bad.",
     departures="None. The code masks the first attempt in place, only after a retry took place: give it a pivot only "
