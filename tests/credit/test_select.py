@@ -241,6 +241,12 @@ def test_a_budget_for_mixed_groups_is_spent_as_well_as_it_can_be(seed):
     assert got.sum() == 12 and abs(value(got) - best) < 1e-12
 
 
+@pytest.mark.parametrize("utility", ["signal", "mixed"])
+def test_a_budget_may_begin_at_nothing_and_leaves_certain_prompts_there(utility):
+    lay = Layout(np.arange(3), np.zeros(0, int))
+    assert v0_budget(lay, A([1.0, 0.5, 0.0]), budget=2, least=0, utility=utility).more.tolist() == [0, 6, 0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_confidence_is_that_of_the_two_most_frequent_answers(seed):
     rng = np.random.default_rng(seed)

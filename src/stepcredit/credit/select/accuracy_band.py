@@ -20,7 +20,7 @@ CARD = Card(
   journal={arXiv:2503.14476}, year={2025}}""",
     code="https://github.com/verl-project/verl-recipe (dapo), https://github.com/PRIME-RL/PRIME",
     evidence="paper",
-    per="task",
+    per="rollout",
     needs="one outcome per rollout, several rollouts per prompt",
     bias="Prompts are chosen by the outcomes that they are then learned from: what is kept of a prompt that is nearly "
     "always solved (or failed) has more of the rare outcome than the policy.",

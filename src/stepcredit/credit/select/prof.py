@@ -18,6 +18,7 @@ CARD = Card(
   journal={arXiv:2509.03403}, year={2025}}""",
     code="https://github.com/amazon-science/PROF-GRPO",
     evidence="official code executed",
+    per="rollout",
     needs="PRM scores of the steps, one outcome per rollout, several rollouts per prompt",
     bias="What is kept of a prompt has more even numbers of right and wrong rollouts than the policy gives, so a "
     "baseline over the kept ones is not the policy's mean. Rollouts of one step, and of many, leave first.",

@@ -15,6 +15,7 @@ CARD = Card(
   author={Ren, Yanwei and Zhang, Haotian and Xiao, Likang and Zhang, Xikai and Huang, Jiaxing and others},
   journal={arXiv:2602.24110}, year={2026}}""",
     evidence="derived",
+    per="rollout",
     needs="PRM scores of the steps, one outcome per rollout; for the repair, a corrector that writes one step and the "
     "policy that goes on from it",
     bias="Repaired rollouts hold a step that the policy did not write, and are kept only if they succeed: the group's "

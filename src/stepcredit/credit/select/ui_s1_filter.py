@@ -17,7 +17,7 @@ CARD = Card(
   journal={arXiv:2509.11543}, year={2025}}""",
     code="https://github.com/X-PLUG/MobileAgent (UI-S1)",
     evidence="official code read",
-    per="task",
+    per="rollout",
     needs="step rewards, whether each step equals the expert's (`match`), several rollouts per prompt",
     bias="Prompts are chosen by the returns that they are then learned from. With discounting, what happens late in a "
     "rollout hardly spreads the returns: tasks that differ only at their end leave.",

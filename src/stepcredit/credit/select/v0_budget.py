@@ -105,8 +105,8 @@ def _greedy(n: Ints, p: Floats, total: int, most: int, utility: Utility) -> Ints
 
 
 def _gain(n: int, p: float, utility: Utility) -> float:
-    """U(n + 1, p) - U(n, p), of a prompt without rollouts at least 0."""
+    """U(n + 1, p) - U(n, p); of the first rollout, which is worth nothing alone, half of what two are."""
     q = 1.0 - p
-    if utility == "mixed":
-        return float(q * p**n + p * q**n) if n else 0.0
-    return q + q**n * (n * p - q) if n else 0.0
+    if n == 0:
+        return p * q
+    return float(q * p**n + p * q**n) if utility == "mixed" else float(q + q**n * (n * p - q))

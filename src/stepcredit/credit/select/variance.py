@@ -18,7 +18,7 @@ CARD = Card(
   journal={arXiv:2503.14476}, year={2025}}""",
     code="https://github.com/verl-project/verl-recipe (dapo)",
     evidence="official code executed",
-    per="task",
+    per="rollout",
     needs="one outcome per rollout, several rollouts per prompt",
     bias="Prompts are chosen by the outcomes that they are then learned from. A threshold above 0 is in units of the "
     "outcome, and leaves out prompts that are rarely solved or rarely failed.",
