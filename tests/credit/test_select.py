@@ -274,6 +274,11 @@ def test_a_streak_is_counted_from_the_latest_answer_back(seed):
         assert got[g] == min(run / 4, 1)
 
 
+def test_a_rollout_without_steps_is_no_sample():
+    made = blend_asc(Layout(A([0, 0, 1]), A([0, 1])), A([3, 3, 3]), confidence="asc", most=2)
+    assert made.more.tolist() == [0, 1] and made.priority.tolist() == pytest.approx([0.125, 0.5])
+
+
 def test_questions_share_a_budget_until_it_is_spent():
     counts = np.ones(4, int)
     answers = [[0], [0], [0], [0]]

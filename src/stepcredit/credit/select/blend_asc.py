@@ -122,7 +122,7 @@ def blend_asc(
         confidence, question, answer[drawn], n, np.minimum(spent / np.maximum(total, 1), 1)[batch], categories, window
     )
     more = np.where(there & (n < least), least - n, 0)
-    open_ = there & (n + more < (np.inf if most is None else most)) & (more == 0)
+    open_ = there & (more == 0) & (n < (np.inf if most is None else most))
     if rule == "threshold":
         more[open_ & (sure < settled)] = 1
     else:

@@ -67,7 +67,7 @@ def v05_budget(
     k = np.bincount(layout.group, weights=~np.isnan(outcome), minlength=layout.G).astype(np.int64)
     noise = ((high - low) / 2) ** 2 / np.maximum(k, 1)
     after = ((high - low) / 2) ** 2 / (k + 1)
-    gap = james_stein(cell_mean(outcome, layout.group), prior_value, np.where(k > 0, noise, np.inf)).gap
+    gap = james_stein(cell_mean(outcome, layout.group), prior_value, noise).gap
     worth = (gap > 0) & (blend_risk(gap, noise) - blend_risk(gap, after) > cost)
     more = np.where(k < least, least - k, np.where(worth & (k < most), 1, 0))
     more[np.bincount(layout.group, minlength=layout.G) == 0] = 0
