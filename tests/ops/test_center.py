@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepcredit.ops import cell_mean, center, shrink, unit_range, whiten
+from stepcredit.ops import cell_mean, cell_variance, center, log_mean_exp, shrink, unit_range, whiten
 
 LOCATIONS = ("mean", "others", "median")
 SPREADS = ("sample", "population", "others", "mad", "none")
@@ -192,3 +192,26 @@ def test_unit_range_puts_each_cell_between_0_and_1(pairs):
         wide = bool(known) and max(known) > min(known)
         want.append(v * 0.0 if not wide else (v - min(known)) / (max(known) - min(known)))
     np.testing.assert_array_equal(unit_range(x, by), np.array(want, float))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.81, -1.0, 0.25, 3.0, math.nan])), max_size=12))
+def test_the_variance_of_a_cell_is_that_of_its_judged_values(rows):
+    by, x = np.array([r[0] for r in rows], np.int64), np.array([r[1] for r in rows], float)
+    got = cell_variance(x, by)
+    for cell in range(got.size):
+        judged = [v for c, v in rows if c == cell and not math.isnan(v)]
+        if not judged:
+            assert math.isnan(got[cell])
+        else:
+            np.testing.assert_allclose(got[cell], variance([(v, 1) for v in judged], 0), atol=1e-9)
+            assert got[cell] == 0 or len(set(judged)) > 1
+
+
+def test_the_log_of_the_mean_exponential_lies_between_mean_and_maximum():
+    x, by = np.array([0.0, 1.0, math.nan, 2.0, 2.0, math.nan]), np.array([0, 0, 0, 1, 1, 3])
+    got = log_mean_exp(x, by, 0.5)
+    np.testing.assert_allclose(got, [0.5 * math.log((1 + math.exp(2)) / 2), 2, math.nan, math.nan])
+    assert got[1] == 2
+    np.testing.assert_allclose(log_mean_exp(x, by, 1e-3)[0], 1, atol=1e-3)
+    np.testing.assert_allclose(log_mean_exp(x, by, 1e6)[0], 0.5, atol=1e-5)
+    np.testing.assert_allclose(log_mean_exp(1000 * x[:2], by[:2], 1.0), 1000 - math.log(2))

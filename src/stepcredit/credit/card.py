@@ -58,8 +58,9 @@ class Card:
             over the rollouts of a prompt, each counted once with the mean of its steps.
         pools: values of options at which credit depends on the other prompts of the batch: {"whiten": True}. They
             waive "other_prompts" wherever they are set.
-        waives: properties of the contract (`stepcredit.testing.CHECKS`) that are false by design, with the reason; the
-            contract checks that they really are. "other_prompts": credit depends on other groups, so the method runs
+        waives: properties of the contract (`stepcredit.testing.CHECKS`; of a selector
+            `stepcredit.testing.selectors.SELECT_CHECKS`) that are false by design, with the reason; the contract
+            checks that they really are. "other_prompts": credit depends on other groups, so the method runs
             per batch and never streamed; "equal_rollouts": equal rollouts need not get 0; "permutation": the order of
             rollouts matters.
     """

@@ -10,7 +10,7 @@ from stepcredit.credit.registry import SELECTORS
 from stepcredit.credit.run import RewardFrom, fill, read_only
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
-from stepcredit.errors import LayoutError
+from stepcredit.errors import LayoutError, StepCreditError
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +22,10 @@ class Selection:
         reasons: in words.
         more: [G] further rollouts to draw of each prompt; None: nothing is asked for.
         train_mask: [S] False = the step is kept but leaves the loss; None: all train.
-        priority: [G] how much a prompt is worth drawing again; None: not rated.
-        replay: [R] index into the caller's store of what takes this rollout's place, -1 = it stays; None: none does.
+        priority: [G] how much a prompt is worth drawing again, NaN = not rated; None: no prompt is.
+        replay: [R] index into the caller's store of what takes the place of this rollout, which is then left out; -1 =
+            nothing does; None: of no rollout.
+        resume: [R] steps to keep of the rollout when it is drawn anew from there; -1 = it is not; None: none is.
     """
 
     why: Ints
@@ -32,6 +34,7 @@ class Selection:
     train_mask: Bools | None = None
     priority: Floats | None = None
     replay: Ints | None = None
+    resume: Ints | None = None
 
     @property
     def keep(self) -> Bools:
@@ -70,7 +73,8 @@ def select(batch: Batch, selector: str, *, reward: RewardFrom | None = None, **o
         options: the selector's own.
 
     Raises:
-        UnknownName: no such selector or option. MissingColumn: a column it needs is not there.
+        UnknownName: no such selector or option. MissingColumn: a column it needs is not there. LayoutError: it leaves
+            out a rollout whose steps others share.
     """
     found = SELECTORS.get(selector)
     bound = found.check_options(options)
@@ -79,22 +83,58 @@ def select(batch: Batch, selector: str, *, reward: RewardFrom | None = None, **o
         made = found.function(*map(read_only, fill(found, batch, reward, notes)), **bound)
     if not isinstance(made, Selection):
         raise LayoutError(f"{selector} returned a {type(made).__name__}; expected a Selection")
-    _check(selector, made, batch)
+    check_selection(made, batch, selector)
     kept = batch if made.train_mask is None else batch.with_columns(train_mask=made.train_mask)
     if not made.keep.all():
-        kept = kept.take(np.flatnonzero(made.keep))
+        kept = _kept(kept, made, selector)
     left = [f"{n} of {batch.layout.R} rollouts left out: {why}" for why, n in made.counts.items() if n]
     for note in left:
         kept = kept.with_note(f"{selector}: {note}")
     return Selected(selector, {**found.options, **bound}, kept, made, tuple(notes))
 
 
-def _check(selector: str, made: Selection, batch: Batch) -> None:
-    sizes = {"why": "R", "replay": "R", "more": "G", "priority": "G", "train_mask": "S"}
+def _kept(batch: Batch, made: Selection, selector: str) -> Batch:
+    """The rollouts that stay. Rollouts that share steps stay or leave together."""
+    try:
+        return batch.take(np.flatnonzero(made.keep))
+    except LayoutError:
+        lay, gone = batch.layout, ~made.keep
+        shared = np.isin(lay.rollout[lay.paths.rows], np.flatnonzero(gone)) & made.keep[lay.paths.rollout]
+        at = int(np.argmax(shared))
+        held, stays = int(lay.rollout[lay.paths.rows[at]]), int(lay.paths.rollout[at])
+        raise LayoutError(
+            f"{selector} leaves out rollout {batch.rollout_name(held)!r} ({made.reasons[made.why[held] - 1]}), which "
+            f"holds steps that rollout {batch.rollout_name(stays)!r} passes too",
+            hint="in a tree use a selector that leaves out whole prompts, or mask steps instead",
+        ) from None
+
+
+def check_selection(made: Selection, batch: Batch, selector: str) -> None:
+    """What a selector may say of a batch: lengths, ranges, a reason for each rollout that leaves.
+
+    Raises:
+        StepCreditError: it says something else. LayoutError: of another length.
+    """
+    sizes = {"why": "R", "replay": "R", "resume": "R", "more": "G", "priority": "G", "train_mask": "S"}
+    whole = {"why": (0, len(made.reasons)), "replay": (-1, None), "resume": (-1, None), "more": (0, None)}
     for name, axis in sizes.items():
         values = getattr(made, name)
+        if values is None:
+            continue
         size = getattr(batch.layout, axis)
-        if values is not None and np.shape(values) != (size,):
+        if np.shape(values) != (size,):
             raise LayoutError(f"{selector} returned {name} of shape {np.shape(values)}; expected ({size},)")
-    if made.why.size and (made.why.min() < 0 or made.why.max() > len(made.reasons)):
-        raise LayoutError(f"{selector} gave reason {made.why.max()} of {len(made.reasons)}")
+        kind = "i" if name in whole else "f" if name == "priority" else "b"
+        if values.dtype.kind != kind:
+            raise StepCreditError(f"{selector} returned {name} as {values.dtype}")
+        low, high = whole.get(name, (None, None))
+        wild = np.zeros(size, bool) if low is None else values < low
+        wild |= False if high is None else values > high
+        if wild.any():
+            raise StepCreditError(f"{selector} returned {name} {values[wild][0]}; expected {low}..{high or ''}")
+    if made.replay is not None and np.any(made.keep & (made.replay >= 0)):
+        r = int(np.argmax(made.keep & (made.replay >= 0)))
+        raise StepCreditError(f"{selector} replaces rollout {batch.rollout_name(r)!r} and keeps it too")
+    if made.resume is not None and np.any(made.resume > batch.layout.steps):
+        r = int(np.argmax(made.resume > batch.layout.steps))
+        raise StepCreditError(f"{selector} resumes rollout {batch.rollout_name(r)!r} after step {made.resume[r]}")

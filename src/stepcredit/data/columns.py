@@ -32,6 +32,7 @@ _MODEL = "a log of the sampling or training run"
 TABLE: tuple[Column, ...] = (
     Column("prior_value", "G", "float", "chance of success on the task, known before any rollout"),
     Column("root_state", "G", "id", "state of the task before the first step"),
+    Column("stored", "G", "int", "where the caller's store holds a success of the task; -1: it holds none"),
     Column("group", "R", "id", "task that the rollout attempts"),
     Column("batch", "R", "int", "training batch the rollout belongs to; one batch if absent"),
     Column("outcome", "R", "float", "verdict on the whole rollout"),
@@ -80,6 +81,13 @@ TABLE: tuple[Column, ...] = (
     Column("contribution", "S", "float", "the step's part of the outcome: parts sum to it", "a regressor of outcomes"),
     Column("grounded", "S", "bool", "could the action be executed", "the environment's answers"),
     Column("useful", "S", "float", "share of the retrieved passages that help; NaN: none retrieved", "a judge"),
+    Column(
+        "tool_class",
+        "S",
+        "int",
+        "what the tool call was: 0 new search, 1 old search, 2 new page, 3 cross-check, 4 old query; -1: none",
+        "a judge of tool calls",
+    ),
     Column("subgoal", "S", "bool", "did the step reach a subgoal for the first time", "a judge, or a rule"),
     Column("train_mask", "S", "bool", "does the step train", "`stepcredit select`: a selector that masks steps"),
     Column("cluster", "S", "int", "like actions at this turn, one clustering per column", "action texts", wide=True),

@@ -5,6 +5,7 @@ from stepcredit.ops.cells import (
     Merge,
     back,
     cells,
+    components,
     merge_rate,
     random_cells,
     sibling_cells,
@@ -12,13 +13,13 @@ from stepcredit.ops.cells import (
     turn_cells,
     windows,
 )
-from stepcredit.ops.center import cell_mean, center, shrink, unit_range, whiten
+from stepcredit.ops.center import cell_mean, cell_variance, center, log_mean_exp, shrink, unit_range, whiten
 from stepcredit.ops.chance import pass_at_k
 from stepcredit.ops.classification import Confusion, confusion
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
-from stepcredit.ops.order import cell_range, place
+from stepcredit.ops.order import cell_range, nth, place
 from stepcredit.ops.pareto import pareto_front
 from stepcredit.ops.returns import (
     ahead,
@@ -34,6 +35,7 @@ from stepcredit.ops.returns import (
     rollout_mean,
     runs,
     scan,
+    since,
     softmin_weight,
 )
 from stepcredit.ops.tokens import (
@@ -65,9 +67,11 @@ __all__ = [
     "blend_risk",
     "cell_mean",
     "cell_range",
+    "cell_variance",
     "cells",
     "center",
     "chance_above",
+    "components",
     "confusion",
     "correlation",
     "difference",
@@ -78,9 +82,11 @@ __all__ = [
     "increment",
     "james_stein",
     "log_beta",
+    "log_mean_exp",
     "max_abs",
     "merge_rate",
     "merge_tokens",
+    "nth",
     "on_last_token",
     "outcome_ahead",
     "pareto_front",
@@ -94,6 +100,7 @@ __all__ = [
     "scan",
     "shrink",
     "sibling_cells",
+    "since",
     "softmin_weight",
     "state_cells",
     "state_graph",

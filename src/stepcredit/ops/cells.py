@@ -1,12 +1,12 @@
 """Which steps are comparable: cells by state, history, action, turn, sibling; and how much they merge."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stepcredit.data.encode import dense
 from stepcredit.data.layout import Ints, Layout
+from stepcredit.ops.order import nth
 
 
 def cells(*keys: Ints) -> Ints:
@@ -83,18 +83,28 @@ def random_cells(by: Ints, size: int, seed: int = 0, *, draw: Ints | None = None
     """
     if size < 1:
         return dense(by)
-    count = _place(by if draw is None else draw)
+    count = nth(by if draw is None else draw)
     number = np.random.PCG64(seed).random_raw(int(count.max(initial=-1)) + 1)
-    return cells(by, _place(by, number[count]) // size)
+    return cells(by, nth(by, number[count]) // size)
 
 
-def _place(by: Ints, key: NDArray[Any] | None = None) -> Ints:
-    """[n] how many rows of the same cell come before the row, in the order of `key` (of the rows where it is None)."""
-    order = np.argsort(by, kind="stable") if key is None else np.lexsort((key, by))
-    count = np.bincount(by)
-    place = np.empty(by.size, np.int64)
-    place[order] = np.arange(by.size) - np.repeat(np.cumsum(count) - count, count)
-    return place
+def components(size: int, a: Ints, b: Ints) -> Ints:
+    """[size] which rows hang together by the links a[i] - b[i], over any number of them: equal ids, from 0.
+
+    >>> components(5, np.array([0, 4]), np.array([3, 3]))
+    array([0, 1, 2, 0, 0])
+    """
+    root = np.arange(size)
+    while True:
+        low = np.minimum(root[a], root[b])
+        new = root.copy()
+        np.minimum.at(new, root[a], low)
+        np.minimum.at(new, root[b], low)
+        while np.any(new[new] != new):
+            new = new[new]
+        if np.array_equal(new, root):
+            return dense(root)
+        root = new
 
 
 class Merge(NamedTuple):

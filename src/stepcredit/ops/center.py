@@ -137,6 +137,33 @@ def unit_range(x: Floats, by: Ints) -> Floats:
     return place
 
 
+def cell_variance(x: Floats, by: Ints) -> Floats:
+    """[n] -> [cells]: population variance of each cell over its judged values, exactly 0 where they are equal; NaN for
+    a cell without any.
+
+    >>> cell_variance(np.array([1.0, 0.0, 0.3]), np.array([0, 0, 1]))
+    array([0.25, 0.  ])
+    """
+    away = center(x, by, spread="none")
+    return cell_mean(away * away, by)
+
+
+def log_mean_exp(x: Floats, by: Ints, temperature: float) -> Floats:
+    """[n] -> [cells]: temperature * log(mean of exp(x / temperature)) over the judged values of each cell.
+
+    It rises from the mean to the largest value as the temperature falls to 0. NaN for a cell without values.
+
+    >>> log_mean_exp(np.array([0.0, 1.0]), np.array([0, 0]), 1.0).round(4)
+    array([0.6201])
+    """
+    x = np.asarray(x, float)
+    top = np.full(int(by.max()) + 1 if by.size else 0, -np.inf)
+    judged = ~np.isnan(x)
+    np.maximum.at(top, by[judged], x[judged])
+    above = cell_mean(np.exp((x - top[by]) / temperature), by)
+    return np.asarray(top + temperature * np.log(above))
+
+
 def shrink(x: Floats, n: Floats | Ints, toward: Floats | float, strength: float) -> Floats:
     """(n x + strength toward) / (n + strength): a mean of n values pulled toward a prior worth `strength` values.
 

@@ -1,6 +1,9 @@
 """Order inside cells: who comes before whom, and how far apart they are."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from stepcredit.data.layout import Floats, Ints
 
@@ -33,3 +36,21 @@ def cell_range(x: Floats, by: Ints) -> Floats:
     np.fmax.at(high, by, x)
     apart: Floats = high - low
     return apart
+
+
+def nth(by: Ints, *keys: NDArray[Any]) -> Ints:
+    """[n] how many rows of its cell come before each row: by the first key, then the next, then as they
+    stand: every row has a number of its own.
+
+    Small keys come first, NaN last.
+
+    >>> nth(np.array([0, 1, 0, 0]), np.array([0.5, 0.0, 0.1, 0.5]))
+    array([1, 0, 0, 2])
+    """
+    order = np.lexsort((*keys[::-1], by))
+    at = np.arange(by.size)
+    first = np.ones(by.size, bool)
+    first[1:] = by[order][1:] != by[order][:-1]
+    out = np.empty(by.size, np.int64)
+    out[order] = at - np.maximum.accumulate(np.where(first, at, 0))
+    return out

@@ -218,3 +218,15 @@ def max_abs(x: NDArray[np.floating], by: Ints) -> Floats:
     largest = np.zeros(int(by.max()) + 1 if by.size else 0)
     np.maximum.at(largest, by, np.where(np.isnan(x), 0.0, np.abs(x)))
     return largest
+
+
+def since(layout: Layout, turn: Ints) -> Bools:
+    """[S] is the step at or after the turn ([R]) of a rollout that passes it?
+
+    >>> since(Layout(np.array([0, 0]), np.array([0, 0, 1])), np.array([1, 0]))
+    array([False,  True,  True])
+    """
+    paths = layout.paths
+    late = paths.turn >= turn[paths.rollout]
+    passed: Bools = np.bincount(paths.rows[late], minlength=layout.S) > 0
+    return passed

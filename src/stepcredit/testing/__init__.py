@@ -5,7 +5,8 @@
     def test_my_method_meets_the_contract():
         check_method("my_package_method")          # or "path/to/my_method.py"
 
-Each check takes a method's name and a seed, and raises AssertionError with the batch's seed in its text.
+Each check takes a method's name and a seed, and raises AssertionError with the batch's seed in its text. Selectors:
+`stepcredit.testing.selectors`.
 """
 
 import json
@@ -22,7 +23,7 @@ from stepcredit.data.columns import TABLE
 from stepcredit.data.layout import Bools, Floats, Ints, Layout, Paths
 from stepcredit.ops import step_mean
 
-_SPANNED = ("outcome", "reward", "token_reward")
+SPANNED = ("outcome", "reward", "token_reward")
 
 
 def random_batch(seed: int, *, empty: bool = True, tree: bool | None = None) -> Batch:
@@ -44,7 +45,7 @@ def random_batch(seed: int, *, empty: bool = True, tree: bool | None = None) -> 
     if seed % 2:
         token_step = np.repeat(np.arange(layout.S), rng.integers(0 if empty else 1, 4, layout.S))
         layout = layout.with_tokens(np.insert(token_step, rng.integers(0, token_step.size + 1, seed % 3), -1))
-    return _filled(layout, rng)
+    return filled(layout, rng)
 
 
 def _prefixes(group: Ints, steps: Ints, rng: np.random.Generator) -> Paths:
@@ -67,7 +68,7 @@ def equal_rollouts(seed: int) -> Batch:
     layout = Layout(np.repeat(np.arange(groups), copies), np.repeat(np.arange(groups * copies), steps))
     if seed % 2:
         layout = layout.with_tokens(np.repeat(np.arange(layout.S), 2))
-    batch = _filled(layout, rng)
+    batch = filled(layout, rng)
     first = {
         "G": np.arange(layout.G),
         "R": np.repeat(np.arange(groups) * copies, copies),
@@ -82,7 +83,8 @@ def equal_rollouts(seed: int) -> Batch:
     return Batch(layout, columns)
 
 
-def _filled(layout: Layout, rng: np.random.Generator) -> Batch:
+def filled(layout: Layout, rng: np.random.Generator) -> Batch:
+    """A batch of this layout with every column of the table, few values each."""
     columns: dict[str, Any] = {}
     for c in TABLE:
         if c.name in ("group", "batch", "rollout", "parent", "token_step", "token_row", "token_position", "weight"):
@@ -149,14 +151,14 @@ def unknown_is_not_judged(method: Method, seed: int) -> None:
 
     A step that it shares with others is theirs too, and stays judged.
     """
-    asks = set(method.needs) & set(_SPANNED)
+    asks = set(method.needs) & set(SPANNED)
     batch = random_batch(seed, empty=False)
     if not asks:
         return
     lay, unknown = batch.layout, seed % batch.layout.R
     blank = {"R": np.arange(lay.R) == unknown, "S": (lay.rollout == unknown) & (lay.visits == 1)}
     blank["K"] = blank["S"][lay.tokens] | (lay.tokens < 0)
-    columns = {n: np.where(blank[batch.axis(n)], np.nan, v) if n in _SPANNED else v for n, v in batch.columns.items()}
+    columns = {n: np.where(blank[batch.axis(n)], np.nan, v) if n in SPANNED else v for n, v in batch.columns.items()}
     got = run(method, Batch(lay, columns))["credit"]
     np.testing.assert_array_equal(np.isnan(got), blank["K" if method.card.per == "token" else "S"])
 
@@ -184,14 +186,15 @@ def permutation(method: Method, seed: int) -> None:
     """Rollouts in another order get the same credit."""
     batch = random_batch(seed)
     order = np.random.default_rng(seed).permutation(batch.layout.R)
-    other, rows = _permuted(batch, order)
+    other, rows = permuted(batch, order)
     straight = run(method, batch)
     pick = rows["K" if method.card.per == "token" else "S"]
     for name, values in run(method, other).items():
         np.testing.assert_allclose(values, straight[name][pick], atol=1e-9, err_msg=name)
 
 
-def _permuted(batch: Batch, order: Ints) -> tuple[Batch, dict[str, Ints]]:
+def permuted(batch: Batch, order: Ints) -> tuple[Batch, dict[str, Ints]]:
+    """The batch with its rollouts in this order, and which row of each axis stands there."""
     lay = batch.layout
     place = np.argsort(order)
     rows = np.argsort(place[lay.rollout], kind="stable")
@@ -220,7 +223,7 @@ def declared_invariances(method: Method, seed: int) -> None:
     batch = random_batch(seed, empty=False)
     straight = run(method, batch)["credit"]
     if "scale" in method.holds:
-        larger = {n: v * 4 if n in _SPANNED else v for n, v in batch.columns.items()}
+        larger = {n: v * 4 if n in SPANNED else v for n, v in batch.columns.items()}
         np.testing.assert_allclose(run(method, Batch(batch.layout, larger))["credit"], straight, rtol=2e-3, atol=2e-3)
     if "shift" in method.holds:
         moved = {n: v + 3 if n == "outcome" else v for n, v in batch.columns.items()}
@@ -237,7 +240,7 @@ def nothing_in_nothing_out(method: Method, seed: int) -> None:
     """No rollouts, or rollouts without steps, give no credit: an empty array, NaN on tokens of no step."""
     for group in (np.zeros(0, np.int64), np.zeros(seed % 3 + 1, np.int64)):
         layout = Layout(group, np.zeros(0, np.int64), token_step=np.full(seed % 2, -1))
-        credit = run(method, _filled(layout, np.random.default_rng(seed)))["credit"]
+        credit = run(method, filled(layout, np.random.default_rng(seed)))["credit"]
         assert credit.shape == (_axis(method, layout),) and np.isnan(credit).all()
 
 
@@ -261,20 +264,28 @@ def check(name: str, property: str, seeds: Iterable[int] = range(40)) -> None:
     Raises:
         AssertionError: the property is broken, or is waived although it held on every batch.
     """
-    method, test = get(name), CHECKS[property]
+    held(get(name), property, CHECKS[property], seeds)
+
+
+def held(method: Method, property: str, test: Check, seeds: Iterable[int]) -> None:
+    """One check over many batches: it holds, or it is waived and fails on one.
+
+    Raises:
+        AssertionError: neither.
+    """
     if property not in method.waives:
         for seed in seeds:
             try:
                 test(method, seed)
             except AssertionError as error:
-                raise AssertionError(f"{name} breaks {property!r} on batch {seed}: {error}") from None
+                raise AssertionError(f"{method.name} breaks {property!r} on batch {seed}: {error}") from None
         return
     for seed in seeds:
         try:
             test(method, seed)
         except AssertionError:
             return
-    raise AssertionError(f"{name} waives {property!r} ({method.waives[property]}), yet it held on every batch")
+    raise AssertionError(f"{method.name} waives {property!r} ({method.waives[property]}), yet it held on every batch")
 
 
 def check_method(name: str, seeds: Iterable[int] = range(40)) -> None:
