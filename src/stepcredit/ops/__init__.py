@@ -3,6 +3,7 @@
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
+from stepcredit.ops.chances import best_of, wilson
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.returns import (
@@ -35,6 +36,7 @@ __all__ = [
     "at_last",
     "back",
     "backup",
+    "best_of",
     "cell_mean",
     "cells",
     "center",
@@ -65,5 +67,6 @@ __all__ = [
     "token_rollout",
     "turn_cells",
     "whiten",
+    "wilson",
     "windows",
 ]
