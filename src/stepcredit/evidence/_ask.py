@@ -76,18 +76,23 @@ def mean(values: Sequence[Floats]) -> Floats:
     return np.array([v.mean() if v.size else np.nan for v in values], float)
 
 
-def gold(batch: Batch, reference: Reference, who: str) -> list[str]:
-    """[R] the right answer as text: of several that are right, the first.
+def golds(batch: Batch, reference: Reference, who: str) -> list[list[str]]:
+    """[R] the right answers as texts.
 
     Raises:
         DataError: a rollout without one, or one that is no text.
     """
     found = []
     for record, one in zip(_texts.records(batch, who), _texts.references(batch, reference, who), strict=True):
-        first = one[0] if isinstance(one, list | tuple) and one else one
-        if not isinstance(first, str | int | float):
+        listed = list(one) if isinstance(one, list | tuple) else [one]
+        if not listed or not all(isinstance(x, str | int | float) for x in listed):
             raise DataError(
                 f"{who} needs an answer as text", rollout=record.rollout, got=one, hint="reference=a function of it"
             )
-        found.append(str(first))
+        found.append([str(x) for x in listed])
     return found
+
+
+def gold(batch: Batch, reference: Reference, who: str) -> list[str]:
+    """[R] the right answer as text: of several that are right, the first."""
+    return [one[0] for one in golds(batch, reference, who)]
