@@ -21,7 +21,9 @@ def test_chains_calculate_from_left_to_right_modulo_ten():
 
 
 def test_a_wrong_link_carries_on_and_the_answer_stays_right():
-    chains = tiny.data(200, seed=1, wrong=1.0)
+    chains, right = tiny.data(200, seed=1, wrong=1.0), tiny.data(200, seed=1)
+    assert [c.task for c in chains] == [c.task for c in right]
+    assert [c.answer for c in chains] == [c.answer for c in right]
     assert [c.answer for c in chains] != [c.steps[-1][1:] for c in chains]
     for chain in chains:
         links = chain.steps[:-1]

@@ -56,20 +56,21 @@ def data(n: int, seed: int, *, links: tuple[int, int] = (2, 3), wrong: float = 0
     """n random chains.
 
     Args:
+        seed: equal seeds give equal tasks, whatever goes wrong.
         links: fewest and most calculations of a chain.
         wrong: chance that a calculation comes out as another digit; the chain goes on from there.
 
     >>> print(data(1, seed=8)[0].text)
-    7+9*7=?
+    7+9+3=?
     7+9=6
-    6*7=2
-    #2
+    6+3=9
+    #9
     """
-    random = np.random.default_rng(seed)
-    return [_chain(random, links, wrong) for _ in range(n)]
+    random, slips = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    return [_chain(random, slips, links, wrong) for _ in range(n)]
 
 
-def _chain(random: np.random.Generator, links: tuple[int, int], wrong: float) -> Chain:
+def _chain(random: np.random.Generator, slips: np.random.Generator, links: tuple[int, int], wrong: float) -> Chain:
     told = right = int(random.integers(_BASE))
     task, steps = str(told), []
     for _ in range(int(random.integers(links[0], links[1] + 1))):
@@ -77,8 +78,8 @@ def _chain(random: np.random.Generator, links: tuple[int, int], wrong: float) ->
         link = f"{told}{'+*'[times]}{digit}"
         task += link[1:]
         right, told = (_result(x, times, digit) for x in (right, told))
-        if random.random() < wrong:
-            told = (told + int(random.integers(1, _BASE))) % _BASE
+        if slips.random() < wrong:
+            told = (told + int(slips.integers(1, _BASE))) % _BASE
         steps.append(f"{link}={told}")
     return Chain(f"{task}=?", (*steps, f"#{told}"), str(right))
 
