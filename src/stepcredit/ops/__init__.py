@@ -15,6 +15,7 @@ from stepcredit.ops.returns import (
     max_abs,
     returns,
     scan,
+    so_far,
     softmin_weight,
 )
 from stepcredit.ops.tokens import (
@@ -57,6 +58,7 @@ __all__ = [
     "scan",
     "shrink",
     "sibling_cells",
+    "so_far",
     "softmin_weight",
     "state_cells",
     "state_graph",
