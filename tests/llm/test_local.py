@@ -39,6 +39,18 @@ def test_entropies_and_hidden_states_do_too(engine, torch):
         np.testing.assert_allclose(z, hidden, atol=1e-4)
 
 
+def test_entropies_over_the_likeliest_tokens_alone(engine, torch):
+    logp, _, _ = alone(engine, torch, PREFIXES[0], TEXTS[0])
+    top = np.sort(logp, 1)[:, :-4:-1]
+    (got,) = engine.top_entropies(3)(PREFIXES[:1], TEXTS[:1])
+    np.testing.assert_allclose(got, -(np.exp(top) * top).sum(1), atol=1e-4)
+    p = np.exp(top) / np.exp(top).sum(1, keepdims=True)
+    (got,) = engine.top_entropies(3, renormalize=True)(PREFIXES[:1], TEXTS[:1])
+    np.testing.assert_allclose(got, -(p * np.log(p)).sum(1), atol=1e-4)
+    (whole,) = engine.top_entropies(1000)(PREFIXES[:1], TEXTS[:1])
+    np.testing.assert_allclose(whole, engine.entropies(PREFIXES[:1], TEXTS[:1])[0], atol=1e-4)
+
+
 def test_another_layer_can_be_read(engine, torch):
     engine.layer = 0
     got = engine.hidden_states(["1"], ["+2"])[0]

@@ -12,6 +12,7 @@ from stepcredit.errors import StepCreditError
 from stepcredit.evidence import _ask, _texts
 from stepcredit.evidence._texts import JOINER, Reference
 from stepcredit.evidence.card import Cost, EvidenceCard
+from stepcredit.evidence.entropy import from_top
 from stepcredit.protocols import Forcer, Sample, Sampler
 
 OPENER = "**Final Answer**\n\\boxed{"
@@ -160,7 +161,7 @@ def _entropy(sample: Sample, entropy: str) -> Floats:
             )
         return np.zeros(0) if sample.entropy is None else np.asarray(sample.entropy, float)
     _needs(sample, sample.top_logp)
-    return np.array([-(np.exp(x) * x).sum() for x in sample.top_logp], float)
+    return from_top(sample.top_logp, renormalize=False)
 
 
 def _needs(sample: Sample, *given: Sequence[object]) -> None:

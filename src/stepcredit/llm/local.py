@@ -19,7 +19,7 @@ import numpy as np
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.extra import extra
-from stepcredit.protocols import Sample
+from stepcredit.protocols import Entropies, Sample
 
 _NEED = "a local model"
 _NOTHING = "an empty prefix, and the tokenizer has no start token: there is nothing to go on from"
@@ -101,6 +101,17 @@ class Local:
         return self._read(
             prefixes, continuations, lambda out, row, ids: _floats(_entropy(out.logits[row, -len(ids) - 1 : -1]))
         )
+
+    def top_entropies(self, k: int, *, renormalize: bool = False) -> Entropies:
+        """Entropies over the k likeliest tokens alone, as of a server that gives no more: of their own distribution, or
+        -sum p log p as they stand."""
+
+        def read(out: Any, row: int, ids: list[int]) -> Floats:
+            logp = out.logits[row, -len(ids) - 1 : -1].float().log_softmax(-1)
+            top = logp.topk(min(k, logp.shape[-1])).values
+            return _floats(_entropy(top) if renormalize else -(top.exp() * top).sum(-1))
+
+        return lambda prefixes, continuations: self._read(prefixes, continuations, read)
 
     def hidden_states(self, prefixes: Sequence[str], continuations: Sequence[str]) -> list[Floats]:
         """HiddenStates: per pair, [tokens of the continuation, width] of `layer`."""

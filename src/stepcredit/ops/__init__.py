@@ -6,6 +6,7 @@ from stepcredit.ops.center import cell_mean, center, shrink, whiten
 from stepcredit.ops.chances import best_of, wilson
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
+from stepcredit.ops.rank import against_past, effective_rank
 from stepcredit.ops.returns import (
     at_last,
     difference,
@@ -34,6 +35,7 @@ __all__ = [
     "Merge",
     "NodeValues",
     "Walk",
+    "against_past",
     "at_last",
     "back",
     "backup",
@@ -45,6 +47,7 @@ __all__ = [
     "correlation",
     "difference",
     "edge_advantage",
+    "effective_rank",
     "future_min",
     "gae",
     "increment",
