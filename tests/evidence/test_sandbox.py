@@ -128,6 +128,13 @@ def test_errors_of_the_code_come_back_in_words():
             run(f"def f(x):\n    return {body}", "f", [1])
 
 
+def test_one_bad_input_need_not_spoil_the_others():
+    code = "def f(x):\n    return 1 / x"
+    assert run(code, "f", [1, 0, 2], each=True) == [1, None, 0.5]
+    with pytest.raises(SandboxError, match="ZeroDivisionError"):
+        run(code, "f", [1, 0, 2])
+
+
 def test_code_that_escapes_the_names_opens_no_file():
     for act in ('system["open"]("/etc/passwd", 0)', 'system["open"]("/tmp/written", 65, 438)'):
         with pytest.raises(SandboxError, match=r"OSError|PermissionError"):

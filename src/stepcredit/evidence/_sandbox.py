@@ -92,10 +92,12 @@ def run(
     seconds: float = 10.0,
     memory: int = 256 * 2**20,
     output: int = 16 * 2**20,
+    each: bool = False,
 ) -> list[Any]:
     """What the function of this name returns for each input. Inputs and results are JSON.
 
     Args:
+        each: an input at which the function raises an error has the result None; else the error is raised.
         seconds: of processor time, and twice that by the clock. memory, output: in bytes.
 
     Raises:
@@ -103,15 +105,17 @@ def run(
         StepCreditError: this system has no limits for processes.
     """
     check(code, function)
-    return _execute(code, function, inputs, seconds, memory, output)
+    return _execute(code, function, inputs, seconds=seconds, memory=memory, output=output, each=each)
 
 
-def _execute(code: str, function: str, inputs: Sequence[Any], seconds: float, memory: int, output: int) -> list[Any]:
+def _execute(
+    code: str, function: str, inputs: Sequence[Any], *, seconds: float, memory: int, output: int, each: bool = False
+) -> list[Any]:
     """The second wall alone."""
     if os.name != "posix":
         raise StepCreditError("code of a model runs only where processes can be limited: Linux or macOS")
     limits = {"seconds": max(int(seconds + 0.999), 1), "memory": memory, "output": output}
-    payload = json.dumps({"code": code, "function": function, "inputs": list(inputs), **limits}).encode()
+    payload = json.dumps({"code": code, "function": function, "inputs": list(inputs), "each": each, **limits}).encode()
     environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"} | {"PYTHONHASHSEED": "0"}
     process = subprocess.Popen(
         # Not -I: it would ignore the hash seed, and sets would be walked in another order each time.
@@ -225,7 +229,14 @@ def answer():
     space = {"__builtins__": safe, "math": math, "re": re}
     exec(compile(given["code"], "<factors>", "exec"), space)
     function = space[given["function"]]
-    results = [function(one) for one in given["inputs"]]
+    results = []
+    for one in given["inputs"]:
+        try:
+            results.append(function(one))
+        except Exception:
+            if not given["each"]:
+                raise
+            results.append(None)
     return json.dumps(results, allow_nan=True)
 
 

@@ -1,5 +1,7 @@
 """Packages that the core does without."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -21,3 +23,17 @@ def extra(package: str, need: str, *, name: str = "llm") -> Any:
         if error.name != package.partition(".")[0]:
             raise
         raise MissingExtra(package, name, need) from None
+
+
+@contextmanager
+def seeded(torch: Any, seed: int) -> Iterator[None]:
+    """PyTorch's random numbers from this seed on, and on one thread: small matrices are slower on several, and sums
+    depend on how many there are. Afterwards all is as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)

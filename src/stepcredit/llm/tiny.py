@@ -14,8 +14,7 @@ model and tokenizer are those of transformers, so that whatever runs on it runs 
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ import numpy as np
 from stepcredit.data.layout import Floats
 from stepcredit.data.records import Rollout, Step
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.extra import extra
+from stepcredit.llm.extra import extra, seeded
 
 PAD, END, UNKNOWN = "<pad>", "<eos>", "<unk>"
 ALPHABET = ("\n", *map(chr, range(32, 127)))
@@ -176,8 +175,7 @@ def build(
         eos_token_id=words.eos_token_id,
         bos_token_id=None,
     )
-    with torch.random.fork_rng(devices=[]), _one_thread(torch):
-        torch.manual_seed(seed)
+    with seeded(torch, seed):
         model = transformers.LlamaForCausalLM(config)
         chains = data(steps * batch_size, seed, links=links, wrong=wrong)
         _train(model, words, chains, batch_size, lr)
@@ -205,17 +203,6 @@ def _train(model: Any, words: Any, chains: Sequence[Chain], batch_size: int, lr:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-
-
-@contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
-    """Small matrices are slower on several, and sums depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def save(folder: str | Path, model: Any, words: Any) -> Path:
