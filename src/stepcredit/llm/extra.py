@@ -7,6 +7,8 @@ from typing import Any
 
 from stepcredit.errors import MissingExtra
 
+_PIP = {"sklearn": "scikit-learn"}
+
 
 def extra(package: str, need: str, *, name: str = "llm") -> Any:
     """An optional package, imported now.
@@ -22,7 +24,7 @@ def extra(package: str, need: str, *, name: str = "llm") -> Any:
     except ModuleNotFoundError as error:
         if error.name != package.partition(".")[0]:
             raise
-        raise MissingExtra(package, name, need) from None
+        raise MissingExtra(_PIP.get(package.partition(".")[0], package), name, need) from None
 
 
 @contextmanager
