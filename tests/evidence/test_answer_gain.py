@@ -103,7 +103,7 @@ def test_wordings_of_one_answer_are_averaged_up_to_the_limit():
 
 def test_a_rollout_without_an_answer_gains_nothing_on_it():
     one = batch(["<answer>4</answer>"], ["none"]).with_columns(axis="R", answer_cluster=[0.0, NAN])
-    b = answer_gain(one, Table(lambda p, y: np.array([-1.0])), answer="cluster")
+    b = answer_gain(one, Table(lambda p, y: np.array([-1.0])), target="cluster")
     np.testing.assert_allclose(b["gain"], [0.0, NAN])
 
 
@@ -126,7 +126,7 @@ def test_a_shared_step_has_the_mean_of_its_gains():
     tree = Batch.from_records(records).with_columns(axis="R", answer_cluster=[0.0, 1.0])
     table = {("Q", "1"): -4, ("Q\na", "1"): -1, ("Q", "2"): -5, ("Q\na", "2"): -4}
     forcer = Table(lambda p, y: np.array([table.get((p.removesuffix(BRIDGE), y), 0.0)]))
-    b = answer_gain(tree, forcer, answer="cluster")
+    b = answer_gain(tree, forcer, target="cluster")
     np.testing.assert_allclose(b["gain"], [(3 + 1) / 2, 1, 4])
 
 
@@ -142,7 +142,7 @@ def test_the_cost_is_what_is_asked():
 
 def test_what_is_missing_is_named():
     with pytest.raises(MissingColumn, match="answer_cluster"):
-        answer_gain(batch(["a"]), Table({}), answer="cluster")
+        answer_gain(batch(["a"]), Table({}), target="cluster")
     with pytest.raises(DataError, match="as text"):
         answer_gain(batch(["a"], gold={"x": 1}), Table({}))
 

@@ -23,7 +23,7 @@ WANT = {
 
 def rollout(group, i, said, seen=(), task="Q"):
     steps = [Step(text="look", observation=o) for o in seen]
-    text = f"so <answer>{said}</answer> <answer>not this</answer>" if said else "nothing"
+    text = f"<answer>not this</answer> so <answer>{said}</answer>" if said else "nothing"
     return Rollout(group=group, rollout=i, task=task, steps=[*steps, Step(text=text)])
 
 
@@ -66,13 +66,11 @@ def test_equal_answers_are_not_compared_and_those_of_other_tasks_neither():
 
 def test_where_the_answer_is():
     field = Rollout(group=0, rollout=0, steps=[Step(text="x")], extra={"said": " 4 "})
-    b = Batch.from_records([field, Rollout(group=0, rollout=1, steps=[Step(text="#5\n#6")])])
-    one = answer_share(b, equivalence, answer="said")
-    assert one["answer_share"].tolist() == [1.0, 0.0]
-    two = answer_share(b, lambda a, b: [x == y for x, y in zip(a, b, strict=True)], pattern=r"#\d")
-    assert two["answer_share"].tolist() == [0.0, 1.0]
-    three = answer_share(b, equivalence, answer=lambda r: None)
-    assert three["answer_share"].tolist() == [0.0, 0.0]
+    b = Batch.from_records([field, Rollout(group=0, rollout=1, steps=[Step(text="Answer: 5")])])
+    assert answer_share(b, equivalence, answers="said")["answer_share"].tolist() == [1.0, 0.0]
+    assert answer_share(b, equivalence)["answer_share"].tolist() == [0.0, 1.0]
+    assert answer_share(b, equivalence, answers=lambda r: None)["answer_share"].tolist() == [0.0, 0.0]
+    assert answer_share(b, equivalence, answers=["7", "7"])["answer_share"].tolist() == [1.0, 1.0]
 
 
 def test_long_observations_are_cut_and_unseen_evidence_counts_as_none():

@@ -1,41 +1,63 @@
-"""The final answer of a rollout, and what came before it."""
+"""The final answer of a rollout, as text."""
 
 import re
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from stepcredit.data.batch import Batch
-from stepcredit.data.records import Rollout, Step
-from stepcredit.evidence import _texts
+from stepcredit.data.records import Rollout
+from stepcredit.errors import LayoutError
+from stepcredit.evidence._texts import records
 
-PATTERN = r"(?s)<answer>(.*?)</answer>"
-Answer = str | Callable[[Rollout], str | None] | None
-
-
-def paths(batch: Batch, who: str) -> list[list[Step]]:
-    """[R] the steps on each rollout's way, shared ones included."""
-    steps, lay = _texts.steps(batch, who), batch.layout
-    starts, rows = lay.paths.start.tolist(), lay.paths.rows.tolist()
-    return [[steps[s] for s in rows[a:b]] for a, b in pairwise(starts)]
+Answers: TypeAlias = str | Sequence[str | None] | Callable[[Rollout], str | None] | None
+_LINE = re.compile(r"^\s*(?:####|(?:Final )?Answer:|A:)[ \t]*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
-def answers(batch: Batch, answer: Answer, pattern: str, who: str) -> list[str]:
-    """[R] the final answer of each rollout, "" where it gave none.
+def final_answer(text: str) -> str | None:
+    r"""What stands in the last <answer>..</answer>, else in the last \boxed{..}, else behind the last line start
+    "####", "Answer:" or "A:"; None if there is none of these.
 
-    Args:
-        answer: a field of the rollout records, or a function of the record; None: the first match of `pattern` in the
-            texts of the steps (its group 1, if it has one).
+    >>> final_answer("so \\boxed{\\frac{1}{2}}. Done"), final_answer("A: 3\nA: 4"), final_answer("4")
+    ('\\frac{1}{2}', '4', None)
     """
-    ways = paths(batch, who)
-    return [_one(r, way, answer, pattern) for r, way in zip(_texts.records(batch, who), ways, strict=True)]
+    tagged = text.rpartition("<answer>")[2].partition("</answer>") if "<answer>" in text else ("", "", "")
+    if tagged[1] and tagged[0].strip():
+        return tagged[0].strip()
+    boxed = _boxed(text)
+    if boxed is not None:
+        return boxed
+    lines = _LINE.findall(text)
+    return lines[-1] if lines else None
 
 
-def _one(record: Rollout, way: list[Step], answer: Answer, pattern: str) -> str:
-    if callable(answer):
-        found = answer(record)
-    elif isinstance(answer, str):
-        found = record.extra.get(answer)
+def _boxed(text: str) -> str | None:
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return None
+    at = start = start + len("\\boxed{")
+    depth = 1
+    while at < len(text) and depth:
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        at += 1
+    return None if depth else text[start : at - 1].strip() or None
+
+
+def answers_of(batch: Batch, answers: Answers, who: str) -> list[str | None]:
+    """[R] the final answer of each rollout: a field of the record, one per rollout, a function of the record, or (None)
+    what `final_answer` finds in the text of the last step that has any.
+
+    Raises:
+        LayoutError: a list of another length. StepCreditError: no texts.
+    """
+    if answers is None:
+        texts = [[s.text for s in r.steps if s.text] for r in records(batch, who)]
+        return [final_answer(t[-1]) if t else None for t in texts]
+    if isinstance(answers, str):
+        given = [r.extra.get(answers) for r in records(batch, who)]
+    elif callable(answers):
+        given = [answers(r) for r in records(batch, who)]
     else:
-        match = re.search(pattern, "\n".join(step.text or "" for step in way))
-        found = None if match is None else match[1 if match.re.groups else 0]
-    return "" if found is None else str(found).strip()
+        given = list(answers)
+        if len(given) != batch.layout.R:
+            raise LayoutError(f"{who}: {len(given)} answers for {batch.layout.R} rollouts")
+    return [None if a is None else str(a) for a in given]

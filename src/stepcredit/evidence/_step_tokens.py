@@ -9,7 +9,7 @@ import numpy as np
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import MissingColumn
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.protocols import Forcer
 
 Ask = Callable[[Sequence[str], Sequence[str]], Sequence[Any]]
@@ -18,9 +18,9 @@ Ask = Callable[[Sequence[str], Sequence[str]], Sequence[Any]]
 def per_step(ask: Ask, pairs: Sequence[tuple[str, str]], who: str) -> list[Floats]:
     """[S] what is said of each token of the step, every distinct question asked once; [NaN] where the reply failed,
     empty for a step without text."""
-    distinct, which = _ask.once(pairs)
+    distinct, which = _queries.once(pairs)
     some = [(p, c) for p, c in distinct if c]
-    replies = iter(_ask.answered(ask([p for p, _ in some], [c for _, c in some]) if some else [], len(some), who))
+    replies = iter(_queries.answered(ask([p for p, _ in some], [c for _, c in some]) if some else [], len(some), who))
     said = [next(replies) if c else () for _, c in distinct]
     read = [np.array([np.nan]) if r is None else np.asarray(r, float) for r in said]
     return [read[i] for i in which.tolist()]
@@ -45,7 +45,7 @@ def questions(
 def forced(forcer: Forcer, pairs: Sequence[tuple[str, str]], who: str) -> list[Floats]:
     """[S] log-probabilities of each token of the step; nothing is asked of a step without text."""
     some = [pair for pair in pairs if pair[1]]
-    found = iter(_ask.forced(forcer, some, who))
+    found = iter(_queries.forced(forcer, some, who))
     return [next(found) if text else np.zeros(0) for _, text in pairs]
 
 

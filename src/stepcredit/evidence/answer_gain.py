@@ -10,8 +10,8 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import MissingColumn
-from stepcredit.evidence import _ask, _texts
-from stepcredit.evidence._answers import PATTERN, Answer, answers
+from stepcredit.evidence import _queries, _texts
+from stepcredit.evidence._answers import Answers, answers_of
 from stepcredit.evidence._texts import JOINER, Reference
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Forcer
@@ -48,7 +48,7 @@ PRESETS = {
         "baseline; what the last search found is not read",
     ),
     "siop": Preset(
-        {"answer": "cluster", "eps": 1e-8, "context": "written", "references": 3},
+        {"target": "cluster", "eps": 1e-8, "context": "written", "references": 3},
         "SIOP siop_process_reward.py and train_siop.sh: up to 3 wordings of the cluster's answer; a turn's context "
         "ends where the model stopped writing. To be multiplied by answer_share: the method does",
     ),
@@ -64,7 +64,7 @@ def answer_gain(
     batch: Batch,
     forcer: Forcer,
     *,
-    answer: Literal["gold", "cluster"] = "gold",
+    target: Literal["gold", "cluster"] = "gold",
     measure: Literal["log", "prob"] = "log",
     baseline: Literal["task", "first"] = "task",
     answer_step: bool = True,
@@ -73,8 +73,7 @@ def answer_gain(
     eps: float = 0.0,
     bridge: str = BRIDGE,
     reference: Reference = None,
-    said: Answer = None,
-    pattern: str = PATTERN,
+    answers: Answers = None,
     joiner: str = JOINER,
     observations: bool = True,
 ) -> Batch:
@@ -86,7 +85,7 @@ def answer_gain(
         p_t    = mean_m exp(mean_k log pi(y_mk | task, steps up to t, bridge, y_m,<k))
 
     Args:
-        answer: y: "gold", the right answer of the task; "cluster", that of the rollout's cluster (`answer_cluster`).
+        target: y: "gold", the right answer of the task; "cluster", that of the rollout's cluster (`answer_cluster`).
         measure: of the potential.
         baseline: what the first gain is counted from: the "task" alone; or the "first" step, which has none.
         answer_step: whether a rollout's last step has a gain; False where it is the one that answers.
@@ -96,24 +95,24 @@ def answer_gain(
         eps: added to p.
         bridge: put between prefix and answer.
         reference: right answers, as elsewhere.
-        said, pattern: where a rollout's own answer is, as in `answer_share`.
+        answers: the rollouts' own answers, as in `answer_share`.
         joiner, observations: how prefixes are written.
 
     Returns:
         gain [S], NaN where there is none; a step that several rollouts share has the mean of its gains along them.
 
     Raises:
-        MissingColumn: answer="cluster" without `answer_cluster`. DataError: a rollout without a right answer.
+        MissingColumn: target="cluster" without `answer_cluster`. DataError: a rollout without a right answer.
     """
-    wordings = _wordings(batch, answer, references, reference, said, pattern)
+    wordings = _wordings(batch, target, references, reference, answers)
     plan = _plan(batch, wordings, baseline, answer_step, context, bridge, joiner, observations)
-    logp = _ask.mean(_ask.forced(forcer, plan.pairs, "answer_gain"))
+    logp = _queries.mean(_queries.forced(forcer, plan.pairs, "answer_gain"))
     phi = _potential(logp, plan.about, plan.places.size + plan.roots.size, measure, eps)
     paths = batch.layout.paths
     after, start = np.full(paths.rows.size, np.nan), np.full(batch.layout.R, np.nan)
     after[plan.places], start[plan.roots] = phi[: plan.places.size], phi[plan.places.size :]
     before = np.where(paths.turn > 0, np.append(np.nan, after)[:-1], start[paths.rollout])
-    whose = "the right answer" if answer == "gold" else "the answer of the rollout's cluster"
+    whose = "the right answer" if target == "gold" else "the answer of the rollout's cluster"
     note = f"gain: about {whose}, forced after {plan.places.size + plan.roots.size:,} prefixes"
     return batch.with_columns(gain=batch.layout.merge(after - before), note=note)
 
@@ -121,19 +120,18 @@ def answer_gain(
 def cost(
     batch: Batch,
     *,
-    answer: Literal["gold", "cluster"] = "gold",
+    target: Literal["gold", "cluster"] = "gold",
     baseline: Literal["task", "first"] = "task",
     answer_step: bool = True,
     context: Context = "observed",
     references: int = 1,
     reference: Reference = None,
-    said: Answer = None,
-    pattern: str = PATTERN,
+    answers: Answers = None,
     joiner: str = JOINER,
     observations: bool = True,
 ) -> Cost:
     """One forward pass per distinct prefix and wording."""
-    wordings = _wordings(batch, answer, references, reference, said, pattern)
+    wordings = _wordings(batch, target, references, reference, answers)
     plan = _plan(batch, wordings, baseline, answer_step, context, "", joiner, observations)
     return Cost({"force": len(set(plan.pairs))})
 
@@ -193,19 +191,17 @@ def _potential(logp: Floats, about: Ints, size: int, measure: str, eps: float) -
     return np.logaddexp(log_p, np.log(eps)) if eps else log_p
 
 
-def _wordings(
-    batch: Batch, answer: str, most: int, reference: Reference, said: Answer, pattern: str
-) -> list[Sequence[str]]:
+def _wordings(batch: Batch, target: str, most: int, reference: Reference, answers: Answers) -> list[Sequence[str]]:
     """[R] the texts of each rollout's y; none where it has no answer to gain on."""
-    if answer == "gold":
-        return [w[:most] for w in _ask.golds(batch, reference, "answer_gain")]
+    if target == "gold":
+        return [w[:most] for w in _queries.golds(batch, reference, "answer_gain")]
     if "answer_cluster" not in batch:
         raise MissingColumn(
             "answer_gain of clusters needs column 'answer_cluster' [R]", hint="answer_share clusters the answers"
         )
-    texts, clusters = answers(batch, said, pattern, "answer_gain"), batch["answer_cluster"].tolist()
+    clusters = batch["answer_cluster"].tolist()
     members: dict[float, dict[str, None]] = {}
-    for text, c in zip(texts, clusters, strict=True):
-        if c == c and text:
-            members.setdefault(c, {})[text] = None
+    for text, c in zip(answers_of(batch, answers, "answer_gain"), clusters, strict=True):
+        if c == c and text and text.strip():
+            members.setdefault(c, {})[text.strip()] = None
     return [list(members.get(c, {}))[:most] for c in clusters]

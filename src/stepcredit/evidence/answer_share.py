@@ -9,8 +9,9 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence import _ask, _texts
-from stepcredit.evidence._answers import PATTERN, Answer, answers, paths
+from stepcredit.evidence import _queries, _texts
+from stepcredit.evidence._answers import Answers, answers_of
+from stepcredit.evidence._ways import ways
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Equivalence
 
@@ -26,7 +27,8 @@ CARD = EvidenceCard(
     cost="a comparison of each answer with the first of every cluster before its own; equal texts are not compared",
     departures="Answers of equal text are one without asking; the official code asks the model. Clusters depend on the "
     "order of rollouts: an answer joins the first cluster whose first member it is equivalent to, as published. The "
-    "official code clusters the texts with `strict` two-way entailment or a loose test: that choice is the function's.",
+    "official code clusters the texts with `strict` two-way entailment or a loose test: that choice is the function's. "
+    "It takes the first <answer> of a whole response; here the last of its last text.",
 )
 
 PRESETS = {
@@ -44,8 +46,7 @@ def answer_share(
     entailment: Entailment | None = None,
     longest: int = 2000,
     question: bool = True,
-    answer: Answer = None,
-    pattern: str = PATTERN,
+    answers: Answers = None,
 ) -> Batch:
     """The batch with the share of the task's answers that say the same as the rollout's.
 
@@ -59,8 +60,8 @@ def answer_share(
         entailment: (premises, hypotheses) -> [n] in 0..1; asked for eta > 0.
         longest: characters of an observation that are read.
         question: whether answers are compared with the task before them ("task answer").
-        answer, pattern: where a rollout's final answer is: a field, a function of the record, or the first match of
-            the pattern in its steps.
+        answers: final answers: a field of the record, one per rollout, a function of the record; None: from <answer>,
+            \\boxed or "Answer:" in the last text.
 
     Returns:
         answer_share [R]: 0 for a rollout without an answer. answer_cluster [R]: the number of its cluster (of all tasks
@@ -71,7 +72,7 @@ def answer_share(
     """
     if eta and entailment is None:
         raise StepCreditError("eta weighs observations that entail an answer: it needs entailment=", hint="or eta=0")
-    said = answers(batch, answer, pattern, "answer_share")
+    said = _said(batch, answers)
     tasks = [(r.task or "") + " " if question else "" for r in _texts.records(batch, "answer_share")]
     group = batch.layout.group
     cluster = _clusters([t + a for t, a in zip(tasks, said, strict=True)], said, group, equivalence)
@@ -89,18 +90,23 @@ def answer_share(
     return batch.with_columns(axis="R", answer_share=share, answer_cluster=named, note=note)
 
 
-def cost(batch: Batch, *, answer: Answer = None, pattern: str = PATTERN) -> Cost:
+def cost(batch: Batch, *, answers: Answers = None) -> Cost:
     """At most one comparison of every two different answers of a task."""
-    said = answers(batch, answer, pattern, "answer_share")
+    said = _said(batch, answers)
     distinct = {(g, a) for g, a in zip(batch.layout.group.tolist(), said, strict=True) if a}
     n = np.bincount([g for g, _ in distinct], minlength=1)
     return Cost({"compare": int((n * (n - 1) // 2).sum())}, at_most=True)
 
 
+def _said(batch: Batch, answers: Answers) -> list[str]:
+    """[R] final answers, "" where there is none."""
+    return [(a or "").strip() for a in answers_of(batch, answers, "answer_share")]
+
+
 def _clusters(texts: Sequence[str], said: Sequence[str], group: Ints, equivalence: Equivalence) -> Ints:
     """[R] cluster of each answer, -1 without one. In each task in turn: the first answer that is in none begins one,
     and takes in those of the others that are equivalent to it."""
-    distinct, which = _ask.once(list(zip(group.tolist(), texts, strict=True)))
+    distinct, which = _queries.once(list(zip(group.tolist(), texts, strict=True)))
     open_ = {w: None for w, a in zip(which.tolist(), said, strict=True) if a}
     of = np.full(len(distinct), -1, np.int64)
     number = 0
@@ -114,7 +120,7 @@ def _clusters(texts: Sequence[str], said: Sequence[str], group: Ints, equivalenc
         lead = [first[distinct[w][0]] for w in rest]
         same = equivalence([distinct[w][1] for w in lead], [distinct[w][1] for w in rest]) if rest else []
         for w, v, yes in zip(
-            rest, lead, _ask.answered(same, len(rest), "the equivalence of answer_share"), strict=True
+            rest, lead, _queries.answered(same, len(rest), "the equivalence of answer_share"), strict=True
         ):
             if yes:
                 of[w] = of[v]
@@ -130,13 +136,13 @@ def _reliability(batch: Batch, said: Sequence[str], cluster: Ints, entailment: E
         first.setdefault(c, a)
     pairs = [
         (r, str(step.observation).strip()[:longest])
-        for r, way in enumerate(paths(batch, "answer_share"))
+        for r, way in enumerate(ways(batch, "answer_share"))
         for step in way
         if cluster[r] >= 0 and step.observation is not None and str(step.observation).strip()
     ]
     hypotheses = [first[int(cluster[r])] for r, _ in pairs]
     scores = np.asarray(entailment([o for _, o in pairs], hypotheses) if pairs else (), float)
-    _ask.answered(scores.tolist(), len(pairs), "the entailment of answer_share")
+    _queries.answered(scores.tolist(), len(pairs), "the entailment of answer_share")
     own = _mean_of(scores, np.array([r for r, _ in pairs], np.int64), cluster.size)
     seen = ~np.isnan(own)
     of_cluster = _mean_of(own[seen], np.maximum(cluster, 0)[seen], int(cluster.max(initial=0)) + 1)

@@ -11,7 +11,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.data.records import Rollout
 from stepcredit.errors import DataError
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._texts import JOINER, Reference
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Forcer
@@ -74,7 +74,7 @@ def chain_gain(
         DataError: no rollout has a chain; one without a right answer.
     """
     plan = _plan(batch, forcer, chain, length, mask, bridge, reference, joiner, observations)
-    score = _scores(_ask.forced(forcer, [*plan.with_steps, *plan.without, *plan.answers], "chain_gain"), length)
+    score = _scores(_queries.forced(forcer, [*plan.with_steps, *plan.without, *plan.answers], "chain_gain"), length)
     n = len(plan.with_steps)
     walked = np.full(batch.layout.paths.rows.size, np.nan)
     best = np.full(walked.size, -np.inf)
@@ -131,7 +131,7 @@ def _plan(
     observations: bool,
 ) -> _Plan:
     candidates = _candidates(batch, chain, joiner)
-    answers = _ask.gold(batch, reference, "chain_gain")
+    answers = _queries.gold(batch, reference, "chain_gain")
     tasks = [r.task or "" for r in _texts.records(batch, "chain_gain")]
     asked = [
         (joiner.join((tasks[r], *one)) + bridge, answers[r])
@@ -139,7 +139,7 @@ def _plan(
         if len(several) > 1
         for one in several
     ]
-    score = iter(_scores(_ask.forced(forcer, asked, "chain_gain"), length).tolist())
+    score = iter(_scores(_queries.forced(forcer, asked, "chain_gain"), length).tolist())
     chosen: list[Sequence[str]] = []
     for several in candidates:
         likely = [next(score) for _ in several] if len(several) > 1 else [0.0] * len(several)
@@ -158,7 +158,7 @@ def _pairs(
     observations: bool,
 ) -> _Plan:
     paths, who = batch.layout.paths, "chain_gain"
-    answers = _ask.gold(batch, reference, who)
+    answers = _queries.gold(batch, reference, who)
     tasks = [r.task or "" for r in _texts.records(batch, who)]
     _, after = _texts.prefixes(batch, who, joiner=joiner, observations=observations)
     plan = _Plan(chains, [], [], [], [], [])
@@ -179,7 +179,7 @@ def _pairs(
 
 
 def _scores(logp: Sequence[Floats], length: str) -> Floats:
-    return _ask.mean(logp) if length == "mean" else np.array([x.sum() for x in logp], float)
+    return _queries.mean(logp) if length == "mean" else np.array([x.sum() for x in logp], float)
 
 
 def _candidates(batch: Batch, chain: Chains, joiner: str) -> list[list[list[str]]]:

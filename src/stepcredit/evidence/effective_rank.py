@@ -9,9 +9,9 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence import _ask, _texts
-from stepcredit.evidence._answers import paths
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._texts import JOINER
+from stepcredit.evidence._ways import ways
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.ops import against_past
 from stepcredit.ops import effective_rank as rank_of
@@ -71,9 +71,9 @@ def effective_rank(
     if stride < 1 or window < 1:
         raise StepCreditError(f"stride and window count tokens, at least 1; got {stride}, {window}")
     stretches = _stretches(batch, joiner, observations)
-    distinct, which = _ask.once([pair for mine in stretches for pair in mine])
+    distinct, which = _queries.once([pair for mine in stretches for pair in mine])
     asked = [p for p, _ in distinct], [c for _, c in distinct]
-    states = [_matrix(z) for z in _ask.answered(hidden_states(*asked) if distinct else [], len(distinct), "rank")]
+    states = [_matrix(z) for z in _queries.answered(hidden_states(*asked) if distinct else [], len(distinct), "rank")]
     read = [states[i] for i in which.tolist()]
     ends = np.cumsum([0, *map(len, stretches)]).tolist()
     rows = [_growth(read[a:b], stride, window, short) for a, b in pairwise(ends)]
@@ -95,7 +95,7 @@ def _stretches(batch: Batch, joiner: str, observations: bool) -> list[list[tuple
     """[R] (what stands before, what the policy wrote without an answer of the environment between)."""
     out = []
     records = _texts.records(batch, "effective_rank")
-    for record, way in zip(records, paths(batch, "effective_rank"), strict=True):
+    for record, way in zip(records, ways(batch, "effective_rank"), strict=True):
         context, text, mine = record.task or "", "", []
         for step in way:
             text = joiner.join(x for x in (text, step.text) if x)

@@ -12,7 +12,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._regress import Fit, Loss
 from stepcredit.evidence._sandbox import SandboxError, run
 from stepcredit.evidence.attribution import contribute
@@ -155,12 +155,12 @@ def write_factors(
     if candidates < 1 or retries < 0:
         raise StepCreditError(f"candidates must be at least 1 and retries 0; got {candidates}, {retries}")
     ask = _question(description, examples, direct)
-    replies = list(_ask.answered(judge([ask] * candidates), candidates, "the judge of latent_reward"))
+    replies = list(_queries.answered(judge([ask] * candidates), candidates, "the judge of latent_reward"))
     calls, said = candidates, replies[0]
     if candidates > 1:
         proposed = "\n\n".join(f"```python\n{_code(r)}\n```" for r in replies if r)
         merge = f"{ask}\n\nThese were proposed:\n\n{proposed}\n\nMerge them into one function with all their factors."
-        said, calls = _ask.answered(judge([merge]), 1, "the judge of latent_reward")[0], calls + 1
+        said, calls = _queries.answered(judge([merge]), 1, "the judge of latent_reward")[0], calls + 1
     error = ""
     for left in range(retries, -1, -1):
         code = _code(said)
@@ -169,7 +169,7 @@ def write_factors(
             return Written(code, "", calls)
         if left:
             again = f"{ask}\n\nYou wrote:\n\n```python\n{code}\n```\n\nThis fails: {error}\nWrite it again, mended."
-            said, calls = _ask.answered(judge([again]), 1, "the judge of latent_reward")[0], calls + 1
+            said, calls = _queries.answered(judge([again]), 1, "the judge of latent_reward")[0], calls + 1
     return Written("", f"no function that runs after {calls} questions: {error}", calls)
 
 

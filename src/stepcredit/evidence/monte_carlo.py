@@ -11,7 +11,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.errors import DataError, StepCreditError
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._texts import JOINER, Reference
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.ops import best_of as chance_of_best
@@ -158,7 +158,7 @@ def _states(batch: Batch, end: str, reference: Reference, tail: str, joiner: str
     known = ~np.isnan(outcome)
     group, rollout = lay.step_group.tolist(), lay.rollout.tolist()
     asked = [*zip(group, before, strict=True), *((group[s], after[s]) for s in np.flatnonzero(~known).tolist())]
-    distinct, which = _ask.once(asked)
+    distinct, which = _queries.once(asked)
     of_group = {group[s]: right[rollout[s]] for s in range(lay.S)}
     place = np.full(lay.S, len(distinct))
     place[~known] = which[lay.S :]
@@ -213,10 +213,10 @@ def _play(
     while open_.size and done < most:
         now = min(n, most - done)
         prompts = [states.prompts[u] for u in open_.tolist()]
-        replies = _ask.answered(sample(prompts, n=now), len(prompts), "monte_carlo")
+        replies = _queries.answered(sample(prompts, n=now), len(prompts), "monte_carlo")
         pairs = [(u, s.text) for u, row in zip(open_.tolist(), replies, strict=True) for s in row if s is not None]
         texts = [states.prompts[u] + t if whole else t for u, t in pairs]
-        right = _ask.verified(verifier, texts, [states.references[u] for u, _ in pairs], "monte_carlo")
+        right = _queries.verified(verifier, texts, [states.references[u] for u, _ in pairs], "monte_carlo")
         rows, judged = np.array([u for u, _ in pairs], np.int64), ~np.isnan(right)
         won += np.bincount(rows[judged], weights=right[judged], minlength=size)
         drawn += np.bincount(rows[judged], minlength=size)

@@ -9,7 +9,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch, missing
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import DataError, StepCreditError
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.llm.extra import extra
 from stepcredit.ops import cell_mean
@@ -91,7 +91,7 @@ def prior_value(
         note = f"prior_value: of {int((~np.isnan(score)).sum()):,} tasks of the batch, in {folds} parts"
     else:
         pairs = [(t, s) for t, s in (context.items() if isinstance(context, Mapping) else context) if s == s]
-        texts, which = _ask.once([*tasks, *(t for t, _ in pairs)])
+        texts, which = _queries.once([*tasks, *(t for t, _ in pairs)])
         points = _embedded(embedder, texts)[which]
         here = points[: len(tasks)]
         given = _unit(np.array([s for _, s in pairs], float), scores)
@@ -119,7 +119,7 @@ def _tasks(batch: Batch) -> list[str]:
 
 
 def _embedded(embedder: Embedder, texts: Sequence[str]) -> Floats:
-    distinct, which = _ask.once(texts)
+    distinct, which = _queries.once(texts)
     if not distinct:
         return np.zeros((0, 1))
     points = np.asarray(embedder(distinct), float)

@@ -9,7 +9,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence import _ask, _texts
+from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._texts import JOINER, Reference
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.evidence.entropy import from_top
@@ -93,12 +93,12 @@ def probe(
         )
     asked, which = _questions(batch, opener, reference, joiner, observations)
     prompts, texts, of_prompt = _prompts(asked)
-    replies = _ask.answered(
+    replies = _queries.answered(
         sampler(prompts, n=n, max_tokens=max_tokens, temperature=temperature) if prompts else [], len(prompts), "probe"
     )
     samples = [[s for s in replies[p] if s is not None] for p in of_prompt.tolist()]
     if probability == "forced":
-        logp = [[x] for x in _ask.forced(forcer, asked, "probe")]
+        logp = [[x] for x in _queries.forced(forcer, asked, "probe")]
         lengths = [len(x[0]) for x in logp]
     else:
         answers = [list(pieces(t)) for t in texts]  # type: ignore[misc]
@@ -131,14 +131,14 @@ def _questions(
     batch: Batch, opener: str, reference: Reference, joiner: str, observations: bool
 ) -> tuple[list[tuple[str, str]], Ints]:
     """(distinct (prefix, right answer), [S] which of them each step asks)."""
-    answers = _ask.gold(batch, reference, "probe")
+    answers = _queries.gold(batch, reference, "probe")
     _, after = _texts.prefixes(batch, "probe", joiner=joiner, observations=observations)
     own = [answers[r] for r in batch.layout.rollout.tolist()]
-    return _ask.once([(text + joiner + opener, a) for text, a in zip(after, own, strict=True)])
+    return _queries.once([(text + joiner + opener, a) for text, a in zip(after, own, strict=True)])
 
 
 def _prompts(asked: Sequence[tuple[str, str]]) -> tuple[list[str], list[str], Ints]:
-    prompts, which = _ask.once([p for p, _ in asked])
+    prompts, which = _queries.once([p for p, _ in asked])
     return prompts, [a for _, a in asked], which
 
 

@@ -3,7 +3,6 @@
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import Merge, back, cells, merge_rate, sibling_cells, state_cells, turn_cells, windows
 from stepcredit.ops.center import cell_mean, center, shrink, whiten
-from stepcredit.ops.chances import best_of, wilson
 from stepcredit.ops.correlation import correlation, ranks
 from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.rank import against_past, effective_rank
@@ -29,6 +28,7 @@ from stepcredit.ops.tokens import (
     token_rollout,
 )
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage
+from stepcredit.ops.tries import best_of, wilson
 
 __all__ = [
     "Graph",
