@@ -103,8 +103,10 @@ def test_wordings_of_one_answer_are_averaged_up_to_the_limit():
 
 def test_a_rollout_without_an_answer_gains_nothing_on_it():
     one = batch(["<answer>4</answer>"], ["none"]).with_columns(axis="R", answer_cluster=[0.0, NAN])
-    b = answer_gain(one, Table(lambda p, y: np.array([-1.0])), target="cluster")
-    np.testing.assert_allclose(b["gain"], [0.0, NAN])
+    table = Table(lambda p, y: np.array([-1.0 - (p == f"Q{BRIDGE}")]))
+    np.testing.assert_allclose(answer_gain(one, table, target="cluster")["gain"], [1.0, NAN])
+    b = answer_gain(one, table, **get("answer_gain@siop").options)
+    np.testing.assert_allclose(b["gain"], [1.0, 0.0], atol=1e-6)
 
 
 def test_very_small_probabilities_do_not_underflow():
@@ -136,7 +138,7 @@ def test_the_cost_is_what_is_asked():
         forcer = Table(lambda p, y: np.array([-1.0]))
         options = get(f"answer_gain@{preset}").options
         answer_gain(one, forcer, **options)
-        priced = {k: v for k, v in options.items() if k not in ("measure", "eps", "bridge")}
+        priced = {k: v for k, v in options.items() if k not in ("measure", "eps", "bridge", "unanswered")}
         assert cost(one, **priced).calls == {"force": len(forcer.asked)}
 
 

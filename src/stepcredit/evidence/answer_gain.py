@@ -48,7 +48,7 @@ PRESETS = {
         "baseline; what the last search found is not read",
     ),
     "siop": Preset(
-        {"target": "cluster", "eps": 1e-8, "context": "written", "references": 3},
+        {"target": "cluster", "eps": 1e-8, "context": "written", "references": 3, "unanswered": "zero"},
         "SIOP siop_process_reward.py and train_siop.sh: up to 3 wordings of the cluster's answer; a turn's context "
         "ends where the model stopped writing. To be multiplied by answer_share: the method does",
     ),
@@ -69,6 +69,7 @@ def answer_gain(
     baseline: Literal["task", "first"] = "task",
     answer_step: bool = True,
     context: Context = "observed",
+    unanswered: Literal["nan", "zero"] = "nan",
     references: int = 1,
     eps: float = 0.0,
     bridge: str = BRIDGE,
@@ -91,6 +92,7 @@ def answer_gain(
         answer_step: whether a rollout's last step has a gain; False where it is the one that answers.
         context: up to where prefix t goes: "observed", the environment's answer to step t; "written", the step itself
             (what it found counts with the next one); "but_last", as "observed", but "written" at the last gain.
+        unanswered: what the steps of a rollout have that gave no answer: "zero", so that they count in statistics.
         references: wordings of y, at most: different texts in the cluster, right answers in a list.
         eps: added to p.
         bridge: put between prefix and answer.
@@ -112,9 +114,12 @@ def answer_gain(
     after, start = np.full(paths.rows.size, np.nan), np.full(batch.layout.R, np.nan)
     after[plan.places], start[plan.roots] = phi[: plan.places.size], phi[plan.places.size :]
     before = np.where(paths.turn > 0, np.append(np.nan, after)[:-1], start[paths.rollout])
+    gain = after - before
+    if unanswered == "zero":
+        gain[~np.array([bool(w) for w in wordings], bool)[paths.rollout]] = 0.0
     whose = "the right answer" if target == "gold" else "the answer of the rollout's cluster"
     note = f"gain: about {whose}, forced after {plan.places.size + plan.roots.size:,} prefixes"
-    return batch.with_columns(gain=batch.layout.merge(after - before), note=note)
+    return batch.with_columns(gain=batch.layout.merge(gain), note=note)
 
 
 def cost(
