@@ -56,6 +56,13 @@ def test_an_error_is_shown_and_mended():
     assert "ZeroDivisionError" in judge.asked[1] and "import is not allowed" in judge.asked[2]
 
 
+def test_the_last_block_of_a_reply_is_the_code():
+    draft = "```python\ndef factors(step):\n    return [0, 0, 0]\n```\nBetter:\n" + GOOD
+    assert "float(len" in write_factors(Judge(draft), "", [{"text": "a"}], candidates=1).code
+    bare = write_factors(Judge("def factors(step):\n    return [1]"), "", [{"text": "a"}], candidates=1)
+    assert bare.code.startswith("def factors")
+
+
 def test_code_that_never_runs_judges_nothing_and_says_why():
     judge = Judge(*[BAD] * 6)
     b = latent_reward(world(), judge, candidates=1, retries=5)

@@ -31,6 +31,32 @@ def test_forced_log_probs_equal_a_forward_pass_of_each_text_alone(engine, torch)
             assert got.dtype == np.float64
 
 
+def test_models_that_count_positions_from_the_start_are_read_alike(transformers, torch, engine):
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=99, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=None, eos_token_id=1
+    )
+    other = local.Local(transformers.GPT2LMHeadModel(config).eval(), engine.tokenizer)
+    with torch.no_grad():  # else positions hardly show
+        other.model.transformer.wpe.weight.mul_(50)
+    for got, prefix, text in zip(other.forcer(PREFIXES, TEXTS), PREFIXES, TEXTS, strict=True):
+        logp, ids, _ = alone(other, torch, prefix, text)
+        np.testing.assert_allclose(got, logp[np.arange(len(ids)), ids], atol=1e-4)
+    for prefix, (sample,) in zip(PREFIXES, other.sampler(PREFIXES, max_tokens=6), strict=True):
+        ids = other.tokenizer.convert_tokens_to_ids(sample.tokens)
+        before = other.tokenizer(prefix)["input_ids"]
+        with torch.no_grad():
+            logp = other.model(input_ids=torch.tensor([before + ids])).logits[0].log_softmax(-1)
+        want = [float(logp[len(before) - 1 + t, i]) for t, i in enumerate(ids)]
+        np.testing.assert_allclose(sample.logp, want, atol=1e-4)
+
+
+def test_a_token_of_no_chance_is_never_drawn(torch):
+    logits = torch.log(torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]))
+    for chance, want in ((0.0, 1), (0.49, 1), (0.5, 3), (1 - 1e-16, 3)):
+        assert local._draw(torch, logits, torch.tensor([chance], dtype=torch.float64)).tolist() == [want]
+
+
 def test_entropies_and_hidden_states_do_too(engine, torch):
     spread, states = engine.entropies(PREFIXES, TEXTS), engine.hidden_states(PREFIXES, TEXTS)
     for h, z, prefix, text in zip(spread, states, PREFIXES, TEXTS, strict=True):
