@@ -50,6 +50,15 @@ def transformers(torch):
 
 
 @pytest.fixture(scope="session")
+def sklearn():
+    """The package, which the core does not need."""
+    try:
+        return import_module("sklearn")
+    except ImportError:
+        skip_or_fail("sklearn", "scikit-learn is not installed")
+
+
+@pytest.fixture(scope="session")
 def tiny_model(transformers, tmp_path_factory):
     """The folder of a small real model that calculates, mostly right: what users load."""
     from stepcredit.llm import tiny

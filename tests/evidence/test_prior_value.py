@@ -124,8 +124,7 @@ def _absent(name):
     raise ModuleNotFoundError(name=name.partition(".")[0])
 
 
-def test_logistic_regression_on_a_real_models_embeddings(engine):
-    pytest.importorskip("sklearn")
+def test_logistic_regression_on_a_real_models_embeddings(engine, sklearn):
     # What a policy could find hard, and the task's text tells: chains that end by multiplying.
     chains = tiny.data(200, seed=9, links=(2, 2))
     score = {c.task: float(c.task[-4] == "+") for c in chains}

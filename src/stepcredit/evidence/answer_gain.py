@@ -21,10 +21,10 @@ BRIDGE = "\nNow there's enough information to answer\n</think>\n<answer>\n"
 CARD = EvidenceCard(
     title="Information gain about the answer",
     paper="arXiv:2510.14967",
-    bibtex="""@misc{wang2025igpo,
+    bibtex="""@inproceedings{wang2026igpo,
   title={Information Gain-based Policy Optimization: A Simple and Effective Approach for Multi-Turn LLM Agents},
   author={Wang, Guoqing and Dai, Sunhao and Ye, Guangze and Gan, Zeyu and Yao, Wei and Deng, Yong and others},
-  eprint={2510.14967}, archivePrefix={arXiv}, year={2025}}""",
+  booktitle={ICLR}, year={2026}}""",
     code="https://github.com/GuoqingWang1/IGPO",
     evidence="official code read",
     adds=("gain",),
@@ -33,7 +33,8 @@ CARD = EvidenceCard(
     cost="one forward pass per distinct prefix and answer: steps + 1 per rollout, times the answers of a cluster",
     departures="A prefix whose reply failed makes the gains before and after it NaN; A2TGPO's code keeps the earlier "
     "baseline, SIOP's counts 0. A gain of exactly 0 is a gain. Tokens of the bridge and of a closing tag are not "
-    "scored, as in all three codes. SIOP has no gain for rollouts of one turn; here they have one.",
+    "scored, as in all three codes (IGPO's and A2TGPO's were read, SIOP's potentials executed). SIOP has no gain for "
+    "rollouts of one turn; here they have one.",
 )
 
 PRESETS = {

@@ -18,8 +18,10 @@ from stepcredit.protocols import Equivalence
 CARD = EvidenceCard(
     title="SIOP's outcome modes: final answers clustered by meaning",
     paper="arXiv:2605.04984",
-    bibtex="""@misc{siop2026,
-  title={Self-Induced Outcome Potential}, eprint={2605.04984}, archivePrefix={arXiv}, year={2026}}""",
+    bibtex="""@article{hu2026siop,
+  title={Self-Induced Outcome Potential: Turn-Level Credit Assignment for Agents without Verifiers},
+  author={Hu, Senkang and Dai, Yong and Han, Xudong and Fang, Zhengru and Zhao, Yuzhi and Kwong, Sam and Fang, Yuguang},
+  journal={arXiv:2605.04984}, year={2026}}""",
     code="https://github.com/dl-m9/SIOP",
     evidence="official code executed",
     adds=("answer_share", "answer_cluster"),

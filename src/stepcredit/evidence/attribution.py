@@ -19,10 +19,10 @@ from stepcredit.protocols import HiddenStates
 CARD = EvidenceCard(
     title="SPA-RL: stepwise progress attribution",
     paper="arXiv:2505.20732",
-    bibtex="""@misc{wang2025sparl,
+    bibtex="""@article{wang2025spa,
   title={SPA-RL: Reinforcing LLM Agents via Stepwise Progress Attribution},
   author={Wang, Hanlin and Leong, Chak Tou and Wang, Jiashuo and Wang, Jian and Li, Wenjie},
-  eprint={2505.20732}, archivePrefix={arXiv}, year={2025}}""",
+  journal={arXiv:2505.20732}, year={2025}}""",
     code="https://github.com/WangHanLinHenry/SPA-RL-Agent",
     evidence="official code read",
     adds=("contribution",),

@@ -22,7 +22,8 @@ CARD = EvidenceCard(
     bibtex="""@inproceedings{zhong2026p2s,
   title={P2S: Probabilistic Process Supervision for General-Domain Reasoning Question Answering},
   author={Zhong, Wenlin and Liu, Chengyuan and Wu, Yiquan and Tan, Bovin and Sun, Changlong and Wang, Yi and
-    Liu, Xiaozhong and Kuang, Kun}, booktitle={AAAI}, year={2026}}""",
+    Liu, Xiaozhong and Kuang, Kun},
+  booktitle={AAAI}, year={2026}}""",
     evidence="secondary text",
     adds=("gain",),
     needs="task and texts of the steps, the right answer and one or more reference chains per task",

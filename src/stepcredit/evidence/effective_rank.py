@@ -20,9 +20,10 @@ from stepcredit.protocols import HiddenStates
 CARD = EvidenceCard(
     title="VERL: effective rank of hidden states, its velocity and acceleration",
     paper="arXiv:2509.23808",
-    bibtex="""@misc{verl2025rank,
+    bibtex="""@article{huang2025beyond,
   title={Beyond the Exploration-Exploitation Trade-off: A Hidden State Approach for LLM Reasoning in RLVR},
-  eprint={2509.23808}, archivePrefix={arXiv}, year={2025}}""",
+  author={Huang, Fanding and Huang, Guanbo and Fan, Xiao and He, Yi and Liang, Xiao and Chen, Xiao and others},
+  journal={arXiv:2509.23808}, year={2025}}""",
     code="https://github.com/hf618/VERL",
     evidence="official code executed",
     adds=("effective_rank", "rank_velocity", "rank_acceleration"),

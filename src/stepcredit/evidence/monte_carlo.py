@@ -25,7 +25,7 @@ CARD = EvidenceCard(
   title={Math-Shepherd: Verify and Reinforce LLMs Step-by-step without Human Annotations},
   author={Wang, Peiyi and Li, Lei and Shao, Zhihong and Xu, R. X. and Dai, Damai and Li, Yifei and others},
   booktitle={ACL}, year={2024}}""",
-    evidence="paper",
+    evidence="secondary text",
     adds=("value", "next_value", "value_n", "next_value_n"),
     needs="task and texts of the steps, a reference answer per task, outcomes in 0..1 where they are known",
     cost="n continuations of every distinct prefix; a prefix that rollouts of a task share is completed once",
@@ -35,7 +35,9 @@ CARD = EvidenceCard(
 )
 
 PRESETS = {
-    "math-shepherd": Preset({"n": 8}, "Math-Shepherd: 8 completions of every prefix, their share that is right"),
+    "math-shepherd": Preset(
+        {}, "Math-Shepherd, soft: 8 completions of every prefix, the share that is right: the defaults"
+    ),
     "pav": Preset({"n": 20, "best_of": 4}, "PAV: 20 completions; the prover is the best of 4, plugged in"),
     "vsrm": Preset(
         {"n": 8, "suffix": "</think>\n\n"},

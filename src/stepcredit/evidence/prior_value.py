@@ -18,9 +18,11 @@ from stepcredit.protocols import Embedder
 CARD = EvidenceCard(
     title="V0: a generalist value model at state zero",
     paper="arXiv:2602.03584",
-    bibtex="""@misc{v02026,
+    bibtex="""@article{zhang2026v0,
   title={V_0: A Generalist Value Model for Any Policy at State Zero},
-  eprint={2602.03584}, archivePrefix={arXiv}, year={2026}}""",
+  author={Zhang, Yi-Kai and Yao, Zhiyuan and Hao, Hongyan and Sun, Yueqing and Gu, Qi and Su, Hui and Cai, Xunliang and
+    Zhan, De-Chuan and Ye, Han-Jia},
+  journal={arXiv:2602.03584}, year={2026}}""",
     code="https://github.com/Now-Join-Us/V0",
     evidence="official code read",
     adds=("prior_value",),

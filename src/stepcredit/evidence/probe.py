@@ -20,9 +20,11 @@ OPENER = "**Final Answer**\n\\boxed{"
 CARD = EvidenceCard(
     title="SPAE's probe: confidence and accuracy at every step",
     paper="arXiv:2601.03823",
-    bibtex="""@misc{spae2026,
+    bibtex="""@article{wu2026step,
   title={Step Potential Advantage Estimation: Harnessing Intermediate Confidence and Correctness for Efficient
-    Mathematical Reasoning}, eprint={2601.03823}, archivePrefix={arXiv}, year={2026}}""",
+    Mathematical Reasoning},
+  author={Wu, Fei and Zhang, Zhenrong and Chang, Qikai and Zhang, Jianshu and Liu, Quan and Du, Jun},
+  journal={arXiv:2601.03823}, year={2026}}""",
     code="https://github.com/cii030/SPAE-RL",
     evidence="official code executed",
     adds=("answer_prob", "confidence"),
