@@ -35,9 +35,7 @@ CARD = EvidenceCard(
 )
 
 PRESETS = {
-    "math-shepherd": Preset(
-        {}, "Math-Shepherd, soft: 8 completions of every prefix, the share that is right: the defaults"
-    ),
+    "math-shepherd": Preset({}, "Math-Shepherd, soft labels: the share of 8 completions of every prefix. The defaults"),
     "pav": Preset({"n": 20, "best_of": 4}, "PAV: 20 completions; the prover is the best of 4, plugged in"),
     "vsrm": Preset(
         {"n": 8, "suffix": "</think>\n\n"},
