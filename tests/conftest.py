@@ -38,3 +38,37 @@ def torch():
         return import_module("torch")
     except ImportError:
         skip_or_fail("torch", "torch is not installed")
+
+
+@pytest.fixture(scope="session")
+def transformers(torch):
+    """The package, which the core does not need."""
+    try:
+        return import_module("transformers")
+    except ImportError:
+        skip_or_fail("transformers", "transformers is not installed")
+
+
+@pytest.fixture(scope="session")
+def sklearn():
+    """The package, which the core does not need."""
+    try:
+        return import_module("sklearn")
+    except ImportError:
+        skip_or_fail("sklearn", "scikit-learn is not installed")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(transformers, tmp_path_factory):
+    """The folder of a small real model that calculates, mostly right: what users load."""
+    from stepcredit.llm import tiny
+
+    return tiny.save(tmp_path_factory.mktemp("tiny"), *tiny.build(0, steps=250))
+
+
+@pytest.fixture
+def engine(tiny_model):
+    """A fresh engine on that model."""
+    from stepcredit.llm import local
+
+    return local.load(tiny_model)

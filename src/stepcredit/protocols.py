@@ -15,9 +15,10 @@ from stepcredit.data.layout import Floats
 class Sample:
     """One continuation of a prompt.
 
-    text: what was written, without the stop string. tokens: text of each token. logp: [n] its log-probability.
-    top_logp: [n][k] the largest log-probabilities at each token. finished: it ended by itself or at a stop string, not
-    at the limit.
+    text: what was written, without the stop string. tokens: text of each token. logp: [n] its log-probability under
+    the model, whatever the temperature. top_logp: [n][k] the largest log-probabilities at each token. finished: it
+    ended by itself or at a stop string, not at the limit. top_tokens: [n][k] the texts that top_logp belong to.
+    entropy: [n] of the whole next-token distribution at each token (nats); None = not known.
     """
 
     text: str
@@ -25,6 +26,8 @@ class Sample:
     logp: Floats | None = None
     top_logp: tuple[Floats, ...] = ()
     finished: bool = True
+    top_tokens: tuple[tuple[str, ...], ...] = ()
+    entropy: Floats | None = None
 
 
 class Sampler(Protocol):
@@ -56,6 +59,14 @@ class HiddenStates(Protocol):
 
     def __call__(self, prefixes: Sequence[str], continuations: Sequence[str]) -> list[Floats]:
         """Per pair, [tokens of the continuation, width] of one layer."""
+        ...
+
+
+class Entropies(Protocol):
+    """How undecided is a model along a given text?"""
+
+    def __call__(self, prefixes: Sequence[str], continuations: Sequence[str]) -> list[Floats]:
+        """Per pair, the entropy (nats) of the next-token distribution that each token of the continuation met."""
         ...
 
 

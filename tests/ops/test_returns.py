@@ -23,6 +23,7 @@ from stepcredit.ops import (
     rollout_mean,
     runs,
     scan,
+    so_far,
     softmin_weight,
 )
 
@@ -101,6 +102,19 @@ def test_scan_takes_a_factor_per_row(steps, data):
     before = a.copy(), b.copy()
     np.testing.assert_allclose(scan(a, b, layout.paths.left), per_rollout(layout, walk, a, b), rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal((a, b), before)
+
+
+@given(lengths, st.data())
+def test_so_far_is_the_sum_of_the_steps_up_to_here(steps, data):
+    layout = ragged(steps)
+    x = column(data, layout.S)
+    want = per_rollout(layout, lambda v: [sum(v[: t + 1]) for t in range(len(v))], x)
+    np.testing.assert_allclose(so_far(layout, x), want, atol=1e-12)
+
+
+def test_so_far_in_a_tree_is_the_sum_on_the_way_to_the_step():
+    tree = Layout(np.array([0, 0]), np.array([0, 0, 1]), shared=Paths(np.array([0, 2, 4]), np.array([0, 1, 0, 2])))
+    np.testing.assert_allclose(so_far(tree, np.array([1.0, 2.0, 4.0])), [1, 3, 5])
 
 
 @given(lengths, st.data())

@@ -21,6 +21,7 @@ from stepcredit.ops.graph import Graph, Walk, state_graph
 from stepcredit.ops.james_stein import JamesStein, blend_risk, james_stein
 from stepcredit.ops.order import cell_range, nth, place
 from stepcredit.ops.pareto import pareto_front
+from stepcredit.ops.rank import against_past, effective_rank
 from stepcredit.ops.returns import (
     ahead,
     at_last,
@@ -36,6 +37,7 @@ from stepcredit.ops.returns import (
     runs,
     scan,
     since,
+    so_far,
     softmin_weight,
 )
 from stepcredit.ops.tokens import (
@@ -51,6 +53,7 @@ from stepcredit.ops.tokens import (
 )
 from stepcredit.ops.top import top_share
 from stepcredit.ops.tree import NodeValues, backup, edge_advantage, outcome_ahead, weighted_backup
+from stepcredit.ops.tries import best_of, wilson
 
 __all__ = [
     "Confusion",
@@ -59,11 +62,13 @@ __all__ = [
     "Merge",
     "NodeValues",
     "Walk",
+    "against_past",
     "ahead",
     "at_last",
     "back",
     "backup",
     "behind",
+    "best_of",
     "blend_risk",
     "cell_mean",
     "cell_range",
@@ -77,6 +82,7 @@ __all__ = [
     "difference",
     "earlier",
     "edge_advantage",
+    "effective_rank",
     "future_min",
     "gae",
     "increment",
@@ -101,6 +107,7 @@ __all__ = [
     "shrink",
     "sibling_cells",
     "since",
+    "so_far",
     "softmin_weight",
     "state_cells",
     "state_graph",
@@ -116,5 +123,6 @@ __all__ = [
     "unit_range",
     "weighted_backup",
     "whiten",
+    "wilson",
     "windows",
 ]

@@ -61,6 +61,16 @@ def returns(layout: Layout, reward: Floats, gamma: float = 1.0, *, gate: Bools |
     return layout.merge(scan(r, onward * after, left))
 
 
+def so_far(layout: Layout, x: Floats) -> Floats:
+    """[S] sum of x from the first step up to this one, this one included. NaN anywhere before is NaN.
+
+    >>> so_far(Layout(np.array([0, 0]), np.array([0, 0, 1])), np.array([1.0, 2.0, 4.0]))
+    array([1., 3., 4.])
+    """
+    back, turn = layout.along(np.asarray(x, float))[::-1], layout.paths.turn[::-1]
+    return layout.merge(scan(back, 1.0, turn)[::-1])
+
+
 def future_min(layout: Layout, x: Floats) -> Floats:
     """[S] G_t = min(x_t, G_{t+1}): the worst value from here to the end. NaN anywhere ahead is NaN."""
     y, left = np.array(layout.along(np.asarray(x, float))), layout.paths.left

@@ -73,7 +73,7 @@ def rapo(
     dead = np.isfinite(best) & (best <= success) & (stored >= 0)
     judged = np.bincount(layout.group, weights=~unknown, minlength=layout.G)
     drawn = np.floor(np.random.default_rng(seed).random(layout.G) * judged)
-    nth = nth(cells(layout.group, unknown.astype(np.int64)))
-    gone = ~unknown & dead[layout.group] & (nth == drawn[layout.group])
+    turn = nth(cells(layout.group, unknown.astype(np.int64)))
+    gone = ~unknown & dead[layout.group] & (turn == drawn[layout.group])
     why[gone] = 1
     return Selection(why, reasons, priority=priority, replay=np.where(gone, stored[layout.group], -1))
