@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepcredit.data.batch import Batch
+from stepcredit.data.columns import TABLE
 from stepcredit.data.reading import Reading, read
 from stepcredit.data.records import Rollout, Step, Tokens, ToolCall
 from stepcredit.data.writing import AdvantageWriter, Writer, write
@@ -276,3 +277,55 @@ def test_advantages_are_lines_for_a_trainer_and_nan_is_null(tmp_path):
     with pytest.raises(DataError, match="suffix"):
         AdvantageWriter(tmp_path / "b.parquet")
     assert names_in(tmp_path) == ["a.jsonl"]
+
+
+def _with_every_column():
+    """A batch from records that then got a value in every column of evidence of the table."""
+    rollouts = [
+        Rollout(group="p", rollout="a", outcome=1.0, steps=[Step(text="x", tokens=Tokens(n=2)), Step(text="y")]),
+        Rollout(group="p", rollout="b", outcome=0.0, steps=[Step(text="z", tokens=Tokens(n=1))]),
+        Rollout(group="q", rollout="c", outcome=1.0, steps=[Step(text="w", tokens=Tokens(n=1))]),
+    ]
+    batch = Batch.from_records(rollouts)
+    rng = np.random.default_rng(0)
+    made = {}
+    for c in TABLE:
+        if c.name in ("group", "batch", "rollout", "parent", "given_row", "token_step", "root_state"):
+            continue
+        size = getattr(batch.layout, c.axis)
+        if c.kind == "float":
+            made[c.name] = rng.integers(0, 9, (size, 2) if c.wide else size) / 8
+        elif c.kind == "id":
+            made[c.name] = [f"key {i}" for i in rng.integers(0, 2, size)]
+        else:
+            made[c.name] = rng.integers(-1, 2, (size, 2) if c.wide else size)
+    return batch.with_columns(**made)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_every_column_of_the_table_comes_back_from_a_file(tmp_path, suffix):
+    batch = _with_every_column()
+    path = tmp_path / f"all{suffix}"
+    write(batch, path)
+    back = read(path)
+    for name, values in batch.columns.items():
+        assert name in back, name
+        if name in batch.keys:
+            keys = [batch.keys[name][i] for i in values]
+            assert [back.keys[name][i] for i in back[name]] == keys, name
+        else:
+            np.testing.assert_array_equal(back[name], values, err_msg=name)
+            assert back[name].dtype.kind == values.dtype.kind, name
+
+
+def test_facts_about_a_task_must_agree_between_its_rollouts():
+    rollouts = [Rollout(group="p", rollout=i, evidence={"prior_value": 0.25 * i}, steps=[Step()]) for i in range(2)]
+    with pytest.raises(DataError, match="rollouts of group 'p' differ"):
+        Batch.from_records(rollouts)
+
+
+def test_evidence_of_a_rollout_keeps_to_its_axis():
+    with pytest.raises(DataError, match="the name of another column"):
+        Batch.from_records([Rollout(group="p", rollout=0, evidence={"value": 1.0}, steps=[Step()])])
+    with pytest.raises(DataError, match="must be a number"):
+        Batch.from_records([Rollout(group="p", rollout=0, evidence={"pivot": "two"}, steps=[Step()])])

@@ -13,6 +13,9 @@ from stepcredit.evidence import get
 from stepcredit.evidence.run import cost, gather
 from stepcredit.plugins import load_function
 
+LOCAL = ("sampler", "forcer", "hidden_states", "embedder", "entropies")
+"""What a local model can be."""
+
 
 def evidence(
     rollouts: Rollouts,
@@ -78,12 +81,11 @@ def _model(name: str, given: dict[str, str], kind: str) -> Any:
         raise StepCreditError(f"{kind} asks for a {name}", hint=f"--with {name}=FILE.py:FUNCTION")
     if ".py:" in given[name]:
         return load_function(given[name], "--with")
-    from stepcredit.llm import local
-
-    engine = local.load(given[name])
-    if not hasattr(engine, name):
+    if name not in LOCAL:
         raise StepCreditError(f"a local model is no {name}", hint=f"--with {name}=FILE.py:FUNCTION")
-    return getattr(engine, name)
+    from stepcredit.llm.local import load as load_model
+
+    return getattr(load_model(given[name]), name)
 
 
 def _row(batch: Batch, name: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Presence:
     def __init__(self) -> None:
         self._rollout: dict[str, Any] = {}
         self._rewards: dict[str, Any] = {}
+        self._facts: dict[str, Any] = {}
         self._step: dict[str, Any] = {}
         self._evidence: dict[str, Any] = {}
         self._credit: dict[str, Any] = {}
@@ -33,6 +34,7 @@ class Presence:
         """Take note of the fields of a rollout."""
         _first([rollout], _ROLLOUT, self._rollout)
         self._rewards.update(rollout.rewards)
+        self._facts.update({n: v for n, v in rollout.evidence.items() if v is not None})
         steps = rollout.steps
         _first(steps, _STEP, self._step)
         for get, known in ((_EVIDENCE, self._evidence), (_CREDIT, self._credit)):
@@ -47,7 +49,8 @@ class Presence:
         """The batch of these rollouts, with a column, missing throughout, for every field that only others have."""
         tokens = Tokens(n=1, **{n: v[:1] or [0] for n, v in self._tokens.items()}) if "tokens" in self._step else None
         step = Step(**{**self._step, "tokens": tokens}, evidence=self._evidence, credit=self._credit)
-        rest = Rollout(group="", rollout=token_hex(), **self._rollout, rewards=self._rewards, steps=[step])
+        whole = {"rewards": self._rewards, "evidence": self._facts, **self._rollout}
+        rest = Rollout(group="", rollout=token_hex(), steps=[step], **whole)
         return Batch.from_records([*rollouts, rest]).take(np.arange(len(rollouts)))
 
 

@@ -39,6 +39,8 @@ class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     reward: list[Number] | None = None
     entropy: list[Number] | None = None
     source: list[Whole] | None = None
+    plan: list[Whole] | None = None
+    weight: list[Number] | None = None
 
     def lists(self) -> dict[str, list[Any]]:
         """Fields that are given, by name."""
@@ -53,7 +55,8 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """The unit of credit: one assistant turn, one reasoning step.
 
     text: what the policy wrote. observation: what the environment answered. state: key of what the step was taken in.
-    evidence: named numbers known about the step (value, score, label, ...). credit: number per method.
+    evidence: named numbers known about the step (value, score, label, ...; true and false as 1 and 0). credit: number
+    per method.
     id: set where later rollouts of the group share this step (`Rollout.prefix`).
     extra: fields of the file that are not ours, kept as they came.
     """
@@ -79,6 +82,7 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     prefix: ids of steps stored with earlier rollouts of the group, passed before the own `steps`.
     rewards: several rewards of the whole rollout, kept apart. task: the prompt, as text.
+    evidence: named facts known about the whole rollout (answer_share, pivot, ...) or its task (prior_value).
     """
 
     group: str | int
@@ -86,6 +90,7 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     outcome: Number = None
     task: str | None = None
     rewards: dict[str, Number] = {}
+    evidence: dict[str, Key] = {}
     weight: Number = None
     batch: Whole | None = None
     policy_version: Whole | None = None
@@ -154,6 +159,9 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
     place: dict[str, Any] = {"file": file, "row": row, "rollout": rollout.rollout}
     for name, value in (("outcome", rollout.outcome), ("weight", rollout.weight), *rollout.rewards.items()):
         _finite(value, name, place)
+    for name, fact in rollout.evidence.items():
+        if isinstance(fact, float):
+            _finite(fact, f"evidence {name!r}", place)
     if rollout.weight is not None and rollout.weight < 0:
         raise DataError("weight must not be negative", got=rollout.weight, expected=">= 0", **place)
     for t, step in enumerate(rollout.steps):

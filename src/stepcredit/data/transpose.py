@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 STATES = ("state", "next_state", "final_state", "root_state")
 _STEP_KEYS = ("agent", "action", "observation")
-_TOKEN_INTS = ("id", "row", "position", "source")
+_TOKEN_INTS = ("id", "row", "position", "source", "plan")
+_FIELDS = {
+    *STATES,
+    *("group", "batch", "outcome", "weight", "policy_version", "rollout", "parent", "given_row"),
+    *("reward", "match", "agent", "action", "observation"),
+}
+"""Columns with a field of their own in records; others are evidence there."""
 
 Columns = dict[str, NDArray[Any]]
 Keys = dict[str, Sequence[Hashable]]
@@ -42,6 +48,7 @@ def to_columns(rollouts: Sequence[Rollout]) -> tuple[Layout, Columns, Keys, dict
         if any(v is not None for v in values):
             columns[name], keys[name] = encode(values)
     _states(rollouts, steps, columns, keys)
+    _facts(rollouts, group, columns, keys, axes)
     _step_numbers(steps, columns, axes)
     batch = columns.pop("batch", None)
     notes: tuple[str, ...] = ()
@@ -72,6 +79,52 @@ def _rollout_columns(rollouts: Sequence[Rollout]) -> Columns:
     return columns
 
 
+def _facts(rollouts: Sequence[Rollout], group: Ints, columns: Columns, keys: Keys, axes: dict[str, Axis]) -> None:
+    """Evidence about rollouts, and about tasks, which stands with each of their rollouts."""
+    for name in dict.fromkeys(chain.from_iterable(r.evidence for r in rollouts)):
+        known = column(name)
+        if name in _FIELDS or (known is not None and known.axis not in "GR"):
+            raise DataError(
+                f"evidence {name!r} of a rollout has the name of another column", hint="rename the evidence"
+            )
+        values: list[Any] = [r.evidence.get(name) for r in rollouts]
+        if known is not None and known.axis == "G":
+            values = _of_tasks(name, values, rollouts, group)
+        if known is not None and known.kind == "id":
+            columns[name], keys[name] = encode(values)
+            continue
+        wrong = [v for v in values if isinstance(v, str)]
+        if wrong:
+            raise DataError(f"evidence {name!r} of a rollout must be a number", got=wrong[0], expected="a number")
+        columns[name] = _typed(values, "float" if known is None else known.kind)
+        if known is None:
+            axes[name] = "R"
+
+
+def _of_tasks(name: str, values: Sequence[Any], rollouts: Sequence[Rollout], group: Ints) -> list[Any]:
+    """[G] the one value that a task's rollouts have."""
+    out: list[Any] = [None] * (int(group.max(initial=-1)) + 1)
+    for value, rollout, g in zip(values, rollouts, group.tolist(), strict=True):
+        if value is not None and out[g] not in (None, value):
+            raise DataError(
+                f"evidence {name!r} is about the task, and rollouts of group {rollout.group!r} differ in it",
+                rollout=rollout.rollout,
+                got=value,
+                expected=out[g],
+            )
+        out[g] = out[g] if value is None else value
+    return out
+
+
+def _typed(values: Any, kind: str) -> NDArray[Any]:
+    """Numbers as a column of their kind holds them; None is NaN, or -1."""
+    numbers = np.array(values, dtype=np.float64)
+    if kind == "float":
+        return numbers
+    whole: NDArray[Any] = np.where(np.isnan(numbers), -1, numbers).astype(np.int8 if kind == "bool" else np.int64)
+    return whole
+
+
 def _states(rollouts: Sequence[Rollout], steps: Sequence[Step], columns: Columns, keys: Keys) -> None:
     """State columns have one set of ids: a state is comparable with a next and a final one."""
     values = {
@@ -92,7 +145,7 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
         columns["match"] = np.array([-1 if s.match is None else s.match for s in steps], dtype=np.int8)
     for name in dict.fromkeys(chain.from_iterable(s.evidence for s in steps)):
         known = column(name)
-        if name == "reward" or (known is not None and (known.axis != "S" or known.kind != "float")):
+        if name in _FIELDS or (known is not None and (known.axis != "S" or known.kind == "id")):
             raise DataError(f"evidence {name!r} has the name of a column of another kind", hint="rename the evidence")
         values = [s.evidence.get(name) for s in steps]
         widths = {len(v) if isinstance(v, list) else 0 for v in values if v is not None}
@@ -102,7 +155,7 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
             if known is not None and not known.wide:
                 raise DataError(f"evidence {name!r} is one number per step", got=f"a list of {width}")
             values = [[None] * width if v is None else v for v in values]
-        columns[name] = np.array(values, dtype=np.float64)
+        columns[name] = _typed(values, "float" if known is None else known.kind)
         if known is None:
             axes[name] = "S"
     for name in dict.fromkeys(chain.from_iterable(s.credit for s in steps)):
@@ -179,13 +232,27 @@ def to_records(batch: "Batch") -> list[Rollout]:
         if ids is not None:
             columns[name] = [None if v < 0 else v for v in ids.tolist()]
     rewards = {n.partition(".")[2]: _numbers(c) for n, c in batch.columns.items() if n.startswith("reward.")}
+    facts = _facts_of(batch)
     steps = _steps(batch)
     out = []
     for r, record in enumerate(old):
         changes: dict[str, Any] = {n: v[r] for n, v in columns.items() if getattr(record, n) != v[r]}
         changes["steps"] = steps[start[r] : start[r + 1]]
         changes["rewards"] = _over(record.rewards, {n: v[r] for n, v in rewards.items()})
+        changes["evidence"] = _over(record.evidence, {n: v[r] for n, v in facts.items()})
         out.append(msgspec.structs.replace(record, **changes))
+    return out
+
+
+def _facts_of(batch: "Batch") -> dict[str, list[Any]]:
+    """[R] per name, what is known of rollouts and of their tasks beside the fields of a record."""
+    out: dict[str, list[Any]] = {}
+    for name, values in batch.columns.items():
+        known, axis = column(name), batch.axis(name)
+        if axis not in ("G", "R") or name in _FIELDS or name.startswith("reward."):
+            continue
+        told = _decoded(batch, name) if known is not None and known.kind == "id" else _told(name, values)
+        out[name] = [told[g] for g in batch.layout.group.tolist()] if axis == "G" else told
     return out
 
 
@@ -212,7 +279,7 @@ def _steps(batch: "Batch") -> list[Step]:
     credit: dict[str, list[Any]] = {}
     for name, values in batch.columns.items():
         known = column(name)
-        if batch.axis(name) != "S" or (known is not None and known.kind == "int"):
+        if batch.axis(name) != "S" or name in ("rollout", "parent", "given_row"):
             continue
         if known is not None and known.kind == "id":
             fields[name] = _decoded(batch, name)
@@ -223,7 +290,7 @@ def _steps(batch: "Batch") -> list[Step]:
         elif name.startswith("credit."):
             credit[name.partition(".")[2]] = _numbers(values)
         else:
-            evidence[name] = _numbers(values)
+            evidence[name] = _told(name, values)
     fresh = credit.keys() - set(chain.from_iterable(s.credit for s in steps))
     tokens = _tokens(batch, steps)
     out = []
@@ -292,6 +359,18 @@ def _numbers(values: NDArray[Any]) -> list[Any]:
     if values.ndim > 1:
         return [[None if v != v else v for v in row] for row in values.tolist()]
     return [None if v != v else v for v in values.tolist()]
+
+
+def _told(name: str, values: NDArray[Any]) -> list[Any]:
+    """A column of numbers as a list; what is missing in a column of its kind is None."""
+    known = column(name)
+    if known is None or known.kind == "float":
+        return _numbers(values)
+    return (
+        _numbers(np.where(values < 0, np.nan, values))
+        if values.ndim > 1
+        else [None if v < 0 else v for v in values.tolist()]
+    )
 
 
 def _plain(key: Hashable) -> Any:
