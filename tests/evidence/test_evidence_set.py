@@ -7,7 +7,7 @@ import pytest
 from stepcredit.evidence import get
 from stepcredit.evidence.registry import built_in
 
-KINDS = [n for n in built_in() if n != "state"]
+KINDS = built_in()
 FREE = {"judge", "verifier"}  # judges have prices of their own; a verifier is a program
 
 
