@@ -15,7 +15,7 @@ from stepcredit.llm import tiny
 from stepcredit.ops import effective_rank as rank_of
 
 NAN = np.nan
-GOLDEN = json.loads((Path(__file__).parent / "goldens" / "effective_rank_official.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent / "executed" / "effective_rank_official.json").read_text())
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"{len(c['Z'])}-{c['stride']}-{c['window']}")
