@@ -18,7 +18,7 @@ NAN = np.nan
 GOLDEN = json.loads((Path(__file__).parent / "goldens" / "effective_rank_official.json").read_text())
 
 
-@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"{len(c['Z'])}-{c['stride']}-{c['window']}")
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda c: f"{len(c['Z'])}-{c['stride']}-{c['window']}")
 def test_numbers_are_those_of_the_official_code(case):
     states = Table(lambda p, c: np.array(case["Z"]))
     options = {**get("effective_rank@official").options, "stride": case["stride"], "window": case["window"]}

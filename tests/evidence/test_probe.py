@@ -14,7 +14,7 @@ from stepcredit.evidence.probe import OPENER, cost, probe
 from stepcredit.llm import tiny
 from stepcredit.protocols import Sample
 
-GOLDEN = json.loads((Path(__file__).parent / "goldens" / "probe_official.json").read_text())
+(GOLDEN,) = json.loads((Path(__file__).parent / "goldens" / "probe_official.json").read_text())
 
 
 def said(*entropy, top=()):
