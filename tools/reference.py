@@ -51,7 +51,7 @@ def methods_index():
         rows = [
             [
                 f"[`{m['name']}`](methods/{m['name']}.md)"
-                + ("" if m["base"] == m["name"] else f" (`{m['reading_of']}`)"),
+                + ("" if m["base"] == m["name"] else f" (`{m['base']}`)"),
                 ", ".join(m["adds"] if kind == "evidence" else m["needs"]),
                 m["cost"],
                 m["evidence"],

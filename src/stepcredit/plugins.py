@@ -22,7 +22,7 @@ class OpenSet:
             when they are asked for.
 
     >>> OpenSet("segmenter", "stepcredit.segment", "stepcredit.segment").built_in()[:2]
-    ['assistant_turns', 'lines']
+    ['assistant_turns', 'constituents']
     """
 
     kind: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from stepcredit import credit, segment
+from stepcredit import credit, segment, systems
 from stepcredit.app.cli import app
 from stepcredit.data import formats
 
@@ -99,7 +99,7 @@ def test_methods_named_are_known(page):
         named |= set(re.findall(r"(?:--method|-M)[ =](\S+)", block))
     for name in named:
         if not name.endswith(".py"):
-            credit.get(name)
+            systems.get(name)
 
 
 def tables(page):
@@ -109,7 +109,7 @@ def tables(page):
 
 
 def test_the_readme_lists_what_there_is_and_nothing_else():
-    assert tables(ROOT / "README.md") == {*credit.names(), *formats.names(), *segment.names()}
+    assert tables(ROOT / "README.md") == {*systems.names(), *formats.names(), *segment.names()}
 
 
 @pytest.mark.parametrize(
