@@ -74,7 +74,8 @@ class Local:
 
     Prefix and continuation are tokenized apart and their ids joined: the boundary between them always is one between
     tokens, and a continuation is as many tokens after any prefix. A tokenizer that would merge across the boundary, or
-    that marks the beginnings of texts, gives other ids to the text as a whole.
+    that marks the beginnings of texts, gives other ids to the text as a whole. A special token that is written out in a
+    text is read as that token.
     """
 
     model: Any = field(repr=False)
