@@ -50,8 +50,7 @@ def methods_index():
     for kind, about in ABOUT.items():
         rows = [
             [
-                f"[`{m['name']}`](methods/{m['name']}.md)"
-                + ("" if m["base"] == m["name"] else f" (`{m['base']}`)"),
+                f"[`{m['name']}`](methods/{m['name']}.md)" + ("" if m["base"] == m["name"] else f" (`{m['base']}`)"),
                 ", ".join(m["adds"] if kind == "evidence" else m["needs"]),
                 m["cost"],
                 m["evidence"],

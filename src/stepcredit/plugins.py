@@ -1,4 +1,5 @@
-"""Open sets: a folder with one file a member, and entry points of other packages. No list to keep."""
+"""Open sets (a folder with one file a member, and entry points of other packages: no list to keep), functions in files
+of yours, and packages that the core does without."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-from stepcredit.errors import StepCreditError, UnknownName
+from stepcredit.errors import MissingExtra, StepCreditError, UnknownName
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,24 @@ def load_function(source: str, option: str) -> Callable[..., Any]:
     if not callable(function):
         raise UnknownName(f"function in {file}", name, [n for n in vars(module) if not n.startswith("_")])
     return function  # type: ignore[no-any-return]
+
+
+_PIP = {"sklearn": "scikit-learn"}  # packages whose name is not that of their module, "_" for "-" apart
+
+
+def extra(module: str, need: str, *, name: str) -> Any:
+    """A module of an optional package, imported now.
+
+    Args:
+        need: what for, for the error. name: the extra that installs it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    package = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise MissingExtra(_PIP.get(package, package.replace("_", "-")), name, need) from None

@@ -13,7 +13,7 @@ from stepcredit import evidence
 from stepcredit.data.batch import Batch
 from stepcredit.data.columns import column
 from stepcredit.errors import MissingExtra, StepCreditError
-from stepcredit.evidence._extras import load
+from stepcredit.plugins import extra
 
 GOLDEN = [
     "action_clusters",
@@ -101,7 +101,7 @@ def test_bare_arrays_have_no_texts(kind):
 
 def test_a_package_that_is_missing_is_named_with_its_extra():
     with pytest.raises(MissingExtra, match=r"stepping needs no-such-package(.|\n)*stepcredit\[evidence\]"):
-        load("no_such_package_at_all", "stepping", package="no-such-package")
+        extra("no_such_package", "stepping", name="evidence")
 
 
 def test_no_optional_package_is_imported_with_the_kinds():

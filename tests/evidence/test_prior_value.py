@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from stepcredit import plugins
 from stepcredit.data.batch import Batch
 from stepcredit.data.records import Rollout, Step
 from stepcredit.errors import DataError, MissingColumn, MissingExtra, StepCreditError
 from stepcredit.evidence import get
 from stepcredit.evidence.prior_value import cost, prior_value
-from stepcredit.llm import extra, tiny
+from stepcredit.llm import tiny
 
 NAN = np.nan
 POINT = {"easy": [1.0, 0.0], "hard": [0.0, 1.0]}
@@ -115,7 +116,7 @@ def test_what_is_wrong_is_named(monkeypatch):
         prior_value(tasks("easy x"), embedder, folds=1)
     with pytest.raises(StepCreditError, match="embeddings"):
         prior_value(tasks("easy x"), lambda texts: np.zeros(3), context=[("easy a", 1.0)])
-    monkeypatch.setattr(extra, "import_module", _absent)
+    monkeypatch.setattr(plugins, "import_module", _absent)
     with pytest.raises(MissingExtra, match="scikit-learn"):
         prior_value(tasks("easy x"), embedder, context=[("easy a", 1.0), ("hard a", 0.0)])
 

@@ -86,11 +86,3 @@ def test_a_file_is_no_place_for_a_model(tmp_path):
 def test_importing_loads_neither_torch_nor_transformers():
     code = "import stepcredit.llm.local, stepcredit.llm.tiny, sys; print({'torch', 'transformers'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
-
-
-def test_what_is_not_installed_names_the_extra():
-    from stepcredit.errors import MissingExtra
-    from stepcredit.llm.extra import extra
-
-    with pytest.raises(MissingExtra, match=r"stepcredit\[llm\]"):
-        extra("no_such_package_anywhere", "a test")

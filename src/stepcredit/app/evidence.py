@@ -28,7 +28,7 @@ def evidence(
             "--with",
             metavar="MODEL=WHAT",
             help="What it asks: judge=FILE.py:FUNCTION, or sampler=DIR, forcer=DIR, hidden_states=DIR for a local "
-            "transformers model. Its card names them: `stepcredit methods NAME`.",
+            "transformers model, or none where a column says the same. Its card names them: `stepcredit methods NAME`.",
         ),
     ] = [],  # noqa: B006
     set: Set = [],  # noqa: B006
@@ -79,13 +79,16 @@ def evidence(
 def _model(name: str, given: dict[str, str], kind: str) -> Any:
     if name not in given:
         raise StepCreditError(f"{kind} asks for a {name}", hint=f"--with {name}=FILE.py:FUNCTION")
+    if given[name] == "none":
+        return None
     if ".py:" in given[name]:
         return load_function(given[name], "--with")
-    if name not in LOCAL:
+    part = name.removeprefix("reference_")
+    if part not in LOCAL:
         raise StepCreditError(f"a local model is no {name}", hint=f"--with {name}=FILE.py:FUNCTION")
     from stepcredit.llm.local import load as load_model
 
-    return getattr(load_model(given[name]), name)
+    return getattr(load_model(given[name]), part)
 
 
 def _row(batch: Batch, name: str) -> dict[str, Any]:

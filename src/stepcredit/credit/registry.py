@@ -127,6 +127,8 @@ def convert_options(
             plain = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", plain)
         try:
             out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
+        except TypeError:  # an option that also takes functions or mappings: given as it is
+            out[name] = plain
         except msgspec.ValidationError as error:
             choices = get_args(hints[name])
             hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"

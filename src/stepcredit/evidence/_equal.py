@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from stepcredit.errors import UnknownName
 from stepcredit.evidence._answers import choice, squad, token_f1
-from stepcredit.evidence._extras import load
+from stepcredit.plugins import extra
 
 How = Literal["exact", "normalized", "f1", "number", "choice", "units", "math"]
 NAN = float("nan")
@@ -229,10 +229,10 @@ def _patience() -> int | None:
 
 
 def _math_verify() -> Any:
-    load("math_verify.errors", 'how="math"', package="math-verify")
-    return load("math_verify", 'how="math"', package="math-verify")
+    extra("math_verify.errors", 'how="math"', name="evidence")
+    return extra("math_verify", 'how="math"', name="evidence")
 
 
 @cache
 def _units() -> Any:
-    return load("pint", 'how="units"').UnitRegistry(non_int_type=Fraction)
+    return extra("pint", 'how="units"', name="evidence").UnitRegistry(non_int_type=Fraction)

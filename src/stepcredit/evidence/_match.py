@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from stepcredit.data.layout import Floats, Ints
-from stepcredit.evidence._extras import load
+from stepcredit.plugins import extra
 
 Assign = Literal["greedy", "hungarian", "transport"]
 
@@ -33,7 +33,9 @@ def best_pairs(similarity: Floats) -> Ints:
     Raises:
         MissingExtra: scipy is not installed.
     """
-    rows, columns = load("scipy.optimize", "an optimal pairing").linear_sum_assignment(similarity, maximize=True)
+    rows, columns = extra("scipy.optimize", "an optimal pairing", name="evidence").linear_sum_assignment(
+        similarity, maximize=True
+    )
     out = np.full(similarity.shape[0], -1)
     some = similarity[rows, columns] > 0
     out[rows[some]] = columns[some]

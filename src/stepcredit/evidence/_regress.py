@@ -9,7 +9,8 @@ import numpy as np
 
 from stepcredit.data.layout import Bools, Floats, Ints, Layout
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.extra import extra, seeded
+from stepcredit.llm.seeded import seeded
+from stepcredit.plugins import extra
 
 Loss = Literal["sum", "rd", "rrd", "rrd-unbiased"]
 
@@ -138,7 +139,7 @@ def _ridge(layout: Layout, features: Floats, outcome: Floats, train: Ints, how: 
 
 
 def _network(layout: Layout, features: Floats, outcome: Floats, train: Ints, how: Fit) -> Floats:
-    torch = extra("torch", "a network that attributes outcomes")
+    torch = extra("torch", "a network that attributes outcomes", name="llm")
     rows, of = _rows(layout, train)
     x = torch.tensor(_standard(features, rows), dtype=torch.float32)
     steps = torch.tensor(layout.steps[train], dtype=torch.float32)

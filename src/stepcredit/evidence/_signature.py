@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from stepcredit.evidence._extras import load
+from stepcredit.plugins import extra
 
 LONGEST_WORD = 96
 _LITERALS = frozenset({"word", "string_content", "variable_name", "number"})
@@ -150,8 +150,8 @@ def _word(text: str) -> str:
 
 @cache
 def _shell() -> _Shell:
-    tree_sitter = load("tree_sitter", 'how="shell"', package="tree-sitter")
-    bash = load("tree_sitter_bash", 'how="shell"', package="tree-sitter-bash")
+    tree_sitter = extra("tree_sitter", 'how="shell"', name="evidence")
+    bash = extra("tree_sitter_bash", 'how="shell"', name="evidence")
     grammar = tree_sitter.Language(bash.language())
     kinds = {grammar.node_kind_for_id(i) for i in range(grammar.node_kind_count) if grammar.node_kind_is_named(i)}
     statements = {kind for kind in kinds if kind and kind.endswith("_statement")}

@@ -12,10 +12,10 @@ from stepcredit.data.layout import Floats, Ints
 from stepcredit.data.records import Step
 from stepcredit.errors import StepCreditError, UnknownName
 from stepcredit.evidence import _texts
-from stepcredit.evidence._extras import load
 from stepcredit.evidence.actions import KINDS, Kind, calls_key, code_of, tokens_of
 from stepcredit.evidence.card import EvidenceCard
 from stepcredit.ops import turn_cells
+from stepcredit.plugins import extra
 
 CARD = EvidenceCard(
     title="A3: clusters of action sub-chains",
@@ -126,7 +126,7 @@ def distances(tokens: Sequence[Sequence[str]]) -> Floats:
     Raises:
         MissingExtra: rapidfuzz is not installed.
     """
-    distance = load("rapidfuzz.distance.Levenshtein", "the distance of actions").distance
+    distance = extra("rapidfuzz.distance.Levenshtein", "the distance of actions", name="evidence").distance
     out = np.zeros((len(tokens), len(tokens)))
     for i, j in combinations(range(len(tokens)), 2):
         out[i, j] = out[j, i] = distance(tokens[i], tokens[j]) / max(len(tokens[i]), len(tokens[j]), 1)

@@ -11,8 +11,8 @@ from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence.card import Cost, EvidenceCard
-from stepcredit.llm.extra import extra
 from stepcredit.ops import cell_mean
+from stepcredit.plugins import extra
 from stepcredit.protocols import Embedder
 
 CARD = EvidenceCard(
@@ -159,6 +159,6 @@ def _logistic() -> Any:
     """Logistic regression on features in units of their spread: embeddings of length 1 vary little."""
     need = "prior_value without a classifier"
     linear, scale, join = (
-        extra(f"sklearn.{part}", need, name="prior") for part in ("linear_model", "preprocessing", "pipeline")
+        extra(f"sklearn.{part}", need, name="evidence") for part in ("linear_model", "preprocessing", "pipeline")
     )
     return join.make_pipeline(scale.StandardScaler(), linear.LogisticRegression(max_iter=1000))

@@ -18,7 +18,7 @@ import numpy as np
 
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.extra import extra
+from stepcredit.plugins import extra
 from stepcredit.protocols import Entropies, Sample
 
 _NEED = "a local model"
@@ -46,7 +46,7 @@ def load(
     Raises:
         MissingExtra: torch or transformers is not installed. StepCreditError: no such model, or not as safetensors.
     """
-    transformers = extra("transformers", _NEED)
+    transformers = extra("transformers", _NEED, name="llm")
     try:
         words = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -321,7 +321,7 @@ class Local:
 
     @cached_property
     def _torch(self) -> Any:
-        return extra("torch", _NEED)
+        return extra("torch", _NEED, name="llm")
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -24,7 +24,8 @@ import numpy as np
 from stepcredit.data.layout import Floats
 from stepcredit.data.records import Rollout, Step
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.extra import extra, seeded
+from stepcredit.llm.seeded import seeded
+from stepcredit.plugins import extra
 
 PAD, END, UNKNOWN = "<pad>", "<eos>", "<unk>"
 ALPHABET = ("\n", *map(chr, range(32, 127)))
@@ -118,7 +119,7 @@ def tokenizer() -> Any:
     Raises:
         MissingExtra: tokenizers or transformers is not installed.
     """
-    parts, transformers = extra("tokenizers", _NEED), extra("transformers", _NEED)
+    parts, transformers = extra("tokenizers", _NEED, name="llm"), extra("transformers", _NEED, name="llm")
     vocabulary = {token: i for i, token in enumerate((PAD, END, UNKNOWN, *ALPHABET))}
     made = parts.Tokenizer(parts.models.WordLevel(vocabulary, unk_token=UNKNOWN))
     # Not ".", which would leave newlines out.
@@ -158,7 +159,7 @@ def build(
     Raises:
         MissingExtra: torch or transformers is not installed.
     """
-    torch, transformers = extra("torch", _NEED), extra("transformers", _NEED)
+    torch, transformers = extra("torch", _NEED, name="llm"), extra("transformers", _NEED, name="llm")
     words = tokenizer()
     config = transformers.LlamaConfig(
         vocab_size=len(words),
@@ -183,7 +184,7 @@ def build(
 
 
 def _train(model: Any, words: Any, chains: Sequence[Chain], batch_size: int, lr: float) -> None:
-    torch = extra("torch", _NEED)
+    torch = extra("torch", _NEED, name="llm")
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, betas=(0.9, 0.99))
     total = len(chains) // batch_size
     model.train()
