@@ -51,6 +51,8 @@ class Kind:
     def priced(self) -> frozenset[str]:
         """Options that its price depends on."""
         parameters = () if self.cost is None else inspect.signature(self.cost).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return frozenset(self.options)
         return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
     def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
