@@ -52,24 +52,24 @@ def _of(system: System) -> str:
 
 def describe(system: System) -> dict[str, Any]:
     """A system as plain data: its card, what it asks for, options, presets."""
-    card, preset = system.card, system.preset
+    preset = system.preset
     told: dict[str, Any] = {
         "name": system.name,
         "kind": kind_of(system),
         "base": system.base,
-        "title": preset.title if preset and preset.title else card.title,
-        "paper": preset.paper if preset and preset.paper else card.paper,
-        "evidence": preset.evidence if preset and preset.evidence else card.evidence,
-        "needs_in_words": card.needs,
-        "cost": card.cost,
+        "title": _own(system, "title"),
+        "paper": _own(system, "paper"),
+        "evidence": _own(system, "evidence"),
+        "needs_in_words": _own(system, "needs"),
+        "cost": _own(system, "cost"),
         "options": {n: _plain(v) for n, v in system.options.items()},
         "reading": preset.source if preset else None,
         "presets": {
             n: {"options": {k: _plain(v) for k, v in p.options.items()}, "source": p.source}
             for n, p in system.presets.items()
         },
-        "departures": card.departures,
-        "code": card.code,
+        "departures": _own(system, "departures"),
+        "code": _own(system, "code"),
         "doc": system.function.__doc__,
     }
     if isinstance(system, Kind):
@@ -81,8 +81,16 @@ def describe(system: System) -> dict[str, Any]:
         "uses": list(system.uses),
         "holds": sorted(system.holds),
         "waives": system.waives,
-        "bias": system.card.bias,
+        "bias": _own(system, "bias"),
     }
+
+
+def _own(system: System, field: str) -> Any:
+    """What the preset says of itself, else the card. The code of another system is none of its own."""
+    given = getattr(system.preset, field) if system.preset else None
+    if given is None and field == "code" and system.preset and system.preset.paper:
+        return None
+    return getattr(system.card, field) if given is None else given
 
 
 def _plain(value: Any) -> Any:

@@ -19,9 +19,10 @@ class Preset:
     """A named reading of a formula: `gigpo@verl-agent`.
 
     options: what it sets. source: whose reading, and where it was seen. system: the preset is a published system with a
-    name of its own ("rloo"), under which it is found too, with its own title, paper, bibtex and evidence level (else
-    the card's). columns: what fills a parameter that another column than its own fills: {"score": "useful"}. waives,
-    holds: as in Card; a preset holds nothing that it does not declare itself.
+    name of its own ("rloo"), under which it is found too. title, paper, bibtex, evidence, code, needs, bias,
+    departures, cost: the system's own, where the card's are not true of it. columns: what fills a parameter that
+    another column than its own fills: {"score": "useful"}. waives, holds: as in Card; a preset holds nothing that it
+    does not declare itself.
     """
 
     options: Mapping[str, Any]
@@ -31,6 +32,11 @@ class Preset:
     paper: str | None = None
     bibtex: str | None = None
     evidence: Evidence | None = None
+    code: str | None = None
+    needs: str | None = None
+    bias: str | None = None
+    departures: str | None = None
+    cost: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     waives: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[Holds] = frozenset()

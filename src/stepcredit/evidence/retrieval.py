@@ -34,7 +34,8 @@ CARD = EvidenceCard(
 
 PRESETS = {
     "phases": Preset(
-        {"measure": ("coverage", "ndcg")}, "F-GRPO, derived: the first step lists candidates, the second ranks them"
+        {"measure": ("coverage", "ndcg"), "into": "reward"},
+        "F-GRPO, derived: the first step lists candidates, the second ranks them",
     ),
 }
 

@@ -20,7 +20,7 @@ CARD = EvidenceCard(
         "archivePrefix={arXiv}}"
     ),
     evidence="paper",
-    adds=("match", "well_formed"),
+    adds=("label", "well_formed"),
     needs="steps cut so that each holds one tagged answer at most; the references of a task's subproblems, in order",
     cost="one verifier call per tagged answer of a well-formed rollout",
     departures=(
@@ -31,7 +31,7 @@ CARD = EvidenceCard(
 
 
 def subproblems(batch: Batch, verifier: Verifier, *, answers: Reference = "subanswers", tag: str = "p") -> Batch:
-    """The batch with `match`: is the answer in the step right? And `well_formed` for each rollout.
+    """The batch with `label`: is the answer in the step right (+1) or wrong (-1)? And `well_formed` for each rollout.
 
     A rollout is well formed if it answers every subproblem once and in order: <p1>..</p1> to <pK>..</pK>. In one that
     is not, every tagged answer is wrong (save in a step that a well-formed one shares). A step without a tag has no
@@ -51,7 +51,7 @@ def subproblems(batch: Batch, verifier: Verifier, *, answers: Reference = "suban
     found = _found(batch, tag)
     lay = batch.layout
     well = np.zeros(lay.R, bool)
-    match = np.full(lay.S, np.nan)
+    label = np.full(lay.S, np.nan)
     asked: list[tuple[int, str, str]] = []
     for r, right in enumerate(listed):
         if isinstance(right, str) or not hasattr(right, "__len__"):
@@ -63,16 +63,16 @@ def subproblems(batch: Batch, verifier: Verifier, *, answers: Reference = "suban
             )
         rows = [s for s in lay.paths.rows[lay.paths.start[r] : lay.paths.start[r + 1]].tolist() if s in found]
         well[r] = [found[s][0] for s in rows] == list(range(1, len(right) + 1))
-        match[rows] = 0.0
+        label[rows] = -1.0
         if well[r]:
             asked += [(s, found[s][1], str(a)) for s, a in zip(rows, right, strict=True)]
     verdicts = np.asarray(verifier([a for _, a, _ in asked], [b for _, _, b in asked]), float)
     if verdicts.shape != (len(asked),):
         raise StepCreditError(f"the verifier gave {verdicts.shape} for {len(asked)} answers", hint="one number each")
     at = [s for s, _, _ in asked]
-    match[at] = np.where(np.isnan(verdicts), np.nan, verdicts >= 0.5)
+    label[at] = np.where(np.isnan(verdicts), np.nan, np.where(verdicts >= 0.5, 1.0, -1.0))
     note = f"subproblems: {len(asked):,} answers checked, {int(np.isnan(verdicts).sum()):,} of them not judged"
-    return batch.with_columns(match=match, well_formed=well, note=f"{note}; {int((~well).sum()):,} rollouts malformed")
+    return batch.with_columns(label=label, well_formed=well, note=f"{note}; {int((~well).sum()):,} rollouts malformed")
 
 
 def cost(batch: Batch, **options: Any) -> Cost:

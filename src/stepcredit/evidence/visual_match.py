@@ -22,7 +22,7 @@ CARD = EvidenceCard(
   eprint={2511.23477}, archivePrefix={arXiv}, year={2025}}""",
     code="https://github.com/mbzuai-oryx/Video-CoM",
     evidence="official code executed",
-    adds=("reward.visual", "label"),
+    adds=("reward.visual", "label", "score"),
     needs="texts with FIND_SEGMENT, FIND_FRAME and SPATIAL_ZOOM (or a function that reads a step), and per rollout the "
     "right segments, ranges of frames, and boxes of frames",
     departures="reward.visual is the reasoning part alone: the official reward adds 1 for the right answer. The "
@@ -110,7 +110,8 @@ def visual_match(
     least: float = 0.35,
     parse: Callable[[Step], Sequence[Look]] | None = None,
 ) -> Batch:
-    """The batch with `reward.visual` [R], the share of looks that find evidence, and a `label` [S] per visual step.
+    """The batch with `reward.visual` [R], the share of looks that find evidence, the same as `score` [S] on every step,
+    and a `label` [S] per visual step.
 
         reward = (right segments + right frames + right boxes) / (all that count); 0 if none counts
         a segment is right if it is listed, a frame inside a range, a box if its overlap (IoU) is `least` or more
@@ -140,7 +141,8 @@ def visual_match(
         reward[r] = _share([look for one in seen for look in one], gold[r], least)
         walked[start:end] = list(_labels(seen, gold[r], least))
     note = f"reward.visual: share of right looks, mean {reward.mean():.3g}" if reward.size else None
-    made: dict[str, Any] = {"reward.visual": reward, "label": batch.layout.merge(walked)}
+    score = batch.layout.merge(reward[paths.rollout])
+    made: dict[str, Any] = {"reward.visual": reward, "score": score, "label": batch.layout.merge(walked)}
     return batch.with_columns(note=note, **made)
 
 

@@ -46,6 +46,13 @@ PRESETS = {
   author={Rasheed, Hanoona and Zumri, Mohammed and Maaz, Muhammad and Yang, Ming-Hsuan and Khan, Fahad Shahbaz and
     Khan, Salman},
   journal={arXiv:2511.23477}, year={2025}}""",
+        code="https://github.com/mbzuai-oryx/Video-CoM",
+        cost="nothing beyond the rollouts: gold evidence is annotated",
+        needs="one outcome per rollout (the answer is right), and `score`, on every step the share of the "
+        "rollout's visual looks that hit the gold evidence, as evidence `visual_match` writes it",
+        departures="The official code counts looks (segments, frames and boxes, equal ones once), not actions: "
+        "`visual_match` counts so. Its parser drops all segments where one is a single number; here none is "
+        "dropped.",
     ),
     "search_r2": Preset(
         {"form": "scale", "weight": 0.5, "unscored": "zero"},
@@ -61,6 +68,9 @@ PRESETS = {
   author={He, Bowei and Hu, Minda and Xu, Zenan and Wang, Hongru and Zong, Licheng and Chen, Yankai and others},
   journal={arXiv:2602.03647}, year={2026}}""",
         evidence="derived",
+        cost="a judge's verdict on every retrieved passage",
+        needs="one outcome per rollout, and which of the retrieved passages help (`useful`, evidence "
+        "`judge_turn@search-r2`)",
     ),
     "doccogito": Preset(
         {"weight": 0.5, "pool": "geometric", "format_weight": 0.6, "unscored": "zero"},
@@ -74,6 +84,9 @@ PRESETS = {
   author={Wu, Yuchuan and Zhuo, Minghan and Fu, Teng and Zhao, Mengyang and Li, Bin and Xue, Xiangyang},
   journal={arXiv:2603.07494}, year={2026}}""",
         evidence="secondary text",
+        cost="the policy's own probability of each region that it cites",
+        needs="one outcome per rollout, the probability that the policy gave the region each step cites (`score`), "
+        "whether the rollout keeps the format (`well_formed`)",
     ),
     "swe_trace": Preset(
         {"weight": 0.5},
@@ -89,6 +102,8 @@ PRESETS = {
   author={Han, Hao and Xie, Jin and Ma, Xuehao and Zhu, Weiquan and Zhang, Ziyao and Long, ZhiLiang and others},
   journal={arXiv:2604.14820}, year={2026}}""",
         evidence="secondary text",
+        cost="a rubric judge's verdict on the steps",
+        needs="one outcome per rollout (tests pass), rubric scores of its steps (`score`, evidence `rubric@swe-trace`)",
     ),
     "rubric": Preset(
         {"form": "replace"},

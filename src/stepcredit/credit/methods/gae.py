@@ -47,6 +47,9 @@ PRESETS = {
     Success},
   author={Bredis, George and Dereka, Stanislav and Sinii, Viacheslav and others},
   journal={arXiv:2508.04280}, year={2025}}""",
+        code="https://github.com/corl-team/VL-DAC",
+        needs="step rewards (or an outcome), a critic's value before each step, which rollouts a limit cut "
+        "(`truncated`)",
     ),
 }
 

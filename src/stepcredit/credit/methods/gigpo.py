@@ -57,6 +57,8 @@ PRESETS = {
   author={Wang, Prince Zizhuang and Jiang, Shuli},
   journal={arXiv:2603.18079}, year={2026}}""",
         evidence="official code executed",
+        code="https://github.com/kingofspace0wzz/slea-rl",
+        cost="nothing for the credit; the experience library's extraction asks a language model",
     ),
     "step_grpo_a": Preset(
         _STATE_ONLY,
@@ -71,6 +73,9 @@ PRESETS = {
   author={Peng, Chunyi and Xu, Zhipeng and Liu, Zhenghao and Li, Yishan and Yan, Yukun and Wang, Shuo and others},
   journal={arXiv:2505.22095}, year={2025}}""",
         evidence="official code read",
+        code="https://github.com/OpenBMB/R1-Router",
+        needs="the prefix of each step as its `state`, several samples of the next step in each, a reward for each "
+        "sample",
     ),
     "hi_agent": Preset(
         _STATE_ONLY,
@@ -85,6 +90,8 @@ PRESETS = {
   author={Wu, Zhe and Lu, Hongjin and Xing, Junliang and Zhang, Changhao and Zhu, Yin and Yang, Yuhao and others},
   journal={arXiv:2510.14388}, year={2025}}""",
         evidence="derived",
+        needs="the screen (or other state) of each step as its `state`, several subgoals sampled in each, a reward "
+        "for each: format, execution by the low-level model, a judge",
     ),
     "vpr-states": Preset(
         {**_STATE_ONLY, "spread": "population", "eps": 1e-8},

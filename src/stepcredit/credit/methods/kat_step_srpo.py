@@ -25,8 +25,10 @@ CARD = Card(
     bias="Both baselines are means over the prompt's rollouts: action-independent, but they hold the own value. With "
     "answers='all' an answer is charged for the mode it was given in; with 'mode' it is not, and a mode met once gets "
     "no credit for its answer.",
-    departures="The report publishes no formula: this one is derived from its abstract (intermediate supervision of "
-    "the mode and of the answer inside GRPO). Leaving out prompts without variance is a step of the caller.",
+    departures="A mode that could not be read is a mode of its own where answers of one mode are compared (a "
+    "missing `action`): write the default mode there. The report publishes no formula: this one is derived from "
+    "its abstract (intermediate supervision of the mode and of the answer inside GRPO). Leaving out prompts "
+    "without variance is a step of the caller.",
     holds=frozenset({"scale", "shift"}),
 )
 

@@ -24,9 +24,12 @@ CARD = Card(
     "own value, and long rollouts weigh more in it. Each step of a rollout gets its outcome anew, so a long rollout "
     "has more of it in total. How large a penalty is does not matter, only how it compares with those of the rollout: "
     "a single one costs `weight` whatever it is.",
-    departures="The paper does not say what the scores are compared with; in the released code each step is a sample "
-    "of its own under the prompt's id, and verl's GRPO compares the samples: the default here (lone='raw' is verl's). "
-    "A step of unknown penalty is not judged, and adds nothing to the scale of the others.",
+    departures="The epsilon of the scale is the code's 1e-8 (PRIME, where the scale is from, has 1e-6). The format "
+    "gate stands before this formula: an outcome counts only in a rollout whose format score reaches its "
+    "threshold th; else the outcome is that score minus th. The paper does not say what the scores are compared "
+    "with; in the released code each step is a sample of its own under the prompt's id, and verl's GRPO compares "
+    "the samples: the default here (lone='raw' is verl's). A step of unknown penalty is not judged, and adds "
+    "nothing to the scale of the others.",
     cost="a judge's verdict on each rollout, and on each step that the rules leave open (screenshots before and after)",
     holds=frozenset({"shift"}),
     waives={"equal_rollouts": "a step is also compared with the other steps of its rollout"},

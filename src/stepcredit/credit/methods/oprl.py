@@ -23,11 +23,13 @@ CARD = Card(
     bias="Both baselines are means of the prompt's others: action-independent, but step rewards are compared across "
     "states, and with steps of the own rollout. A rollout of many steps with rewards above the mean has more credit in "
     "total. The released baseline of steps is the mean of first steps: later ones are measured against those.",
-    departures="The paper's equations divide both terms by their spread (preset paper-grpo); its scripts run RLOO, the "
-    "default. The documented baseline of a step is all steps of the prompt's rollouts; the released code takes only "
-    "each rollout's first row (a guard against counting outcomes twice was left in): presets with baseline='first'. "
-    "Adding outcome and step reward before one comparison, as in the code's combined variant, is the same by "
-    "linearity. The model's online update (trajectory DPO) and its optional scaling by the batch are not here.",
+    departures="The paper's equations divide both terms by their spread (preset paper-grpo); its scripts run RLOO, "
+    "the default. The documented baseline of a step is all steps of the prompt's rollouts; the released code "
+    "takes only each rollout's first row (a guard against counting outcomes twice was left in): presets with "
+    "baseline='first'. Adding outcome and step reward before one comparison, as in the code's combined variant, "
+    "is the same as preset released by linearity. Where all first steps of a prompt have one reward the code's "
+    "grpo-std divides later steps by its epsilon (about 1e5); here nothing is divided by a spread of 0. The "
+    "model's online update (trajectory DPO) and its optional scaling by the batch are not here.",
     pools={"kind": "reinforce++"},
     waives={"equal_rollouts": "a step's reward is also compared with those of its own rollout"},
     cost="one forward pass of the implicit reward model and of its reference",

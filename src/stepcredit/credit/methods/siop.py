@@ -22,8 +22,9 @@ CARD = Card(
     "one number per prompt: action-independent, but it holds the step's own reward. Unanswered rollouts enter it as "
     "zeros. The sum ahead rewards length among steps above the pool's mean.",
     departures="A spread below eps counts as 1 in the code, so that nearly equal rewards get about 0; here they are "
-    "divided like others, and exactly equal ones get 0. A gain that is missing or infinite counts as 0 in the code, "
-    "all of them where its scorer cannot be reached; here it is not judged, nor are the steps before it. The reference "
+    "divided like others, and exactly equal ones get 0. A missing gain counts as 0 in the code, all of them "
+    "where its scorer cannot be reached; here it is not judged, nor are the steps before it (in a rollout without an "
+    "answer, whose rewards are 0 whatever its gains, it is not missed). The reference "
     "answers, their clusters and the reliability weights are made before: the columns.",
     cost="one forward pass per step and reference answer, and a test of equal meaning per pair of answers",
     waives={"equal_rollouts": "a step is also compared with the other steps of its rollout"},
@@ -71,6 +72,6 @@ def siop(
     """
     paths = layout.paths
     share = np.asarray(answer_share, float)[paths.rollout]
-    grown = np.where(layout.steps[paths.rollout] > 1, share * layout.along(gain), 0.0)
+    grown = np.where((layout.steps[paths.rollout] > 1) & (share != 0), share * layout.along(gain), 0.0)
     reward = layout.merge(grown + np.where(paths.left == 0, (1.0 - lam) * share, 0.0))
     return returns(layout, center(reward, layout.step_group, spread=spread, eps=eps), gamma)

@@ -42,6 +42,8 @@ PRESETS = {
   author={Kazemnejad, Amirhossein and Aghajohari, Milad and Portelance, Eva and Sordoni, Alessandro and Reddy, Siva and
     Courville, Aaron and Le Roux, Nicolas},
   booktitle={ICML}, year={2025}}""",
+        code="https://github.com/McGill-NLP/VinePPO",
+        cost="fresh rollouts from every step: 9 in the paper",
     ),
 }
 

@@ -21,9 +21,11 @@ CARD = Card(
     bias="The step term's baseline is the mean score of steps drawn at random, whatever their task, state or turn: "
     "action-independent, but a step in a hard place is charged for the place. It looks at no later step. In the "
     "episode term a long rollout weighs more.",
-    departures="Not reproduced: in the code the option to draw within a task is computed and then overwritten by the "
-    "draw over the batch; over='group' is what it says. Penalties for invalid actions and cut responses are part of "
-    "the columns. Groups depend on the seed and on the order of the rows; the code does not seed its shuffle.",
+    departures="Not reproduced: in the code the option to draw within a task is computed and then overwritten by "
+    "the draw over the batch; over='group' is what it says. The code's penalties for invalid actions and cut "
+    "responses, taken from a row's episode score and step score, are not part of this formula (the step's can "
+    "stand in `score`). Groups depend on the seed and on the order of the rows; the code does not seed its "
+    "shuffle.",
     pools={"over": "batch"},
     waives={
         "equal_rollouts": "a step is compared with other steps, of other turns too",

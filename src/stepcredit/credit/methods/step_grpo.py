@@ -47,6 +47,8 @@ PRESETS = {
   author={Wang, Changpeng and Wang, Haozhe and Chen, Xi and Liu, Junhan and Xue, Taofeng and Peng, Chong and others},
   journal={arXiv:2511.23031}, year={2025}}""",
         evidence="derived",
+        needs="a reward for each visual action: right, redundant or wrong (evidence `visual_match` labels them), "
+        "several rollouts per prompt",
     ),
 }
 
@@ -73,7 +75,7 @@ def step_grpo(
         compare: all "steps" of the prompt, or the "best" step of each rollout (gamma is then unused).
         spread: "sample" divides by the spread, "none" only centers.
         eps: added to the spread.
-        lone: what the only step of a prompt gets: "zero", "raw" (its reward, as in the code).
+        lone: what the only step (with "best", rollout) of a prompt gets: "zero", "raw" (its reward, as in the code).
 
     Returns:
         [S] credit, in units of the spread.

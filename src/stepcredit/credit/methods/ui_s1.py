@@ -53,6 +53,15 @@ PRESETS = {
   author={Qu, Changle and Dai, Sunhao and Cai, Hengyi and Xu, Jun and Wang, Shuaiqiang and Yin, Dawei},
   journal={arXiv:2601.10712}, year={2026}}""",
         evidence="official code executed",
+        code="https://github.com/quchangle1/MatchTIR",
+        needs="a reward for each turn (evidence `tool_match` makes it: how well its calls match the gold calls), "
+        "several rollouts per prompt",
+        bias="Both baselines are means over the prompt's rollouts (at a turn: over those that reach it, whose "
+        "histories differ) and hold the own value. What nothing can be compared with keeps its raw value: a turn "
+        "that only the longest rollout reaches, and a lone rollout, get uncentered returns on another scale, "
+        "which rewards length where rewards are positive.",
+        departures="The code calls its hard matching optimal although it is greedy: that makes the rewards, not "
+        "the credit. The paper's fusion, discount and penalty were not at hand; all is the code's.",
     ),
     "matchtir-mean": Preset(
         {**_MATCHTIR, "spread": "none", "step_spread": "sample"},
@@ -72,6 +81,14 @@ PRESETS = {
   author={Yuan, Huining and Xu, Zelai and Wang, Huaijie and Yi, Xiangmin and Gao, Jiaxuan and others},
   journal={arXiv:2605.10325}, year={2026}}""",
         evidence="secondary text",
+        code="https://github.com/thu-nics/VPR",
+        needs="an oracle's verdict on each turn as its reward (evidence `oracle` makes it), rollouts of a prompt "
+        "that start alike",
+        bias="The baseline is the mean over the rollouts that reach the turn, whose states differ after the first: "
+        "it depends on earlier actions, and late turns have few survivors. Later turns are not looked at.",
+        departures="The first version of the paper compares turns by their index, as here. Its code pools over the "
+        "batch at turn indices (and over all turns where fewer than four rows share one), and its later recipe "
+        "compares actions sampled in one state: gigpo@vpr-states.",
     ),
     "f_grpo": Preset(
         _IMMEDIATE,
@@ -86,6 +103,13 @@ PRESETS = {
   author={Surana, Rohan and Mundada, Gagan and Wu, Junda and Li, Xintong and Jiao, Yizhu and Jin, Bowen and others},
   journal={arXiv:2605.12995}, year={2026}}""",
         evidence="derived",
+        needs="two steps per rollout, one per phase: the first lists candidates, the second ranks them, each with "
+        "a reward of its own (evidence `retrieval@phases` makes them)",
+        bias="Both baselines are means over the prompt's rollouts and hold the own value; that of the ranking "
+        "mixes rankings of different candidates (conditional=True leaves those of none out).",
+        departures="Derived: no formula beyond the abstract. A rollout without a phase boundary is compared in the "
+        "first phase only: give it an empty second step of reward 0 to count in both. The sequence ratio per "
+        "phase and the weights of the phases belong to the loss.",
     ),
 }
 
@@ -138,7 +162,7 @@ def ui_s1(
         step_lone: what S_t is at a step index that one rollout reached: "zero", "raw" (its return, as in MatchTIR).
         conditional: whether a step that follows one that earned nothing (no reward above 0) is compared only with
             others like it. In F-GRPO: the ranking of candidates none of which is relevant, which earns 0 whatever the
-            order, then gets 0 and leaves the baseline of the others.
+            order, then gets 0 and leaves the baseline of the others. After a step of unknown reward it is not judged.
 
     Returns:
         [S] credit.
@@ -153,6 +177,8 @@ def ui_s1(
     if cut and match is not None:
         known, gate = np.where(match < 0, np.nan, reward), match != 0
     value = returns(layout, known, gamma, gate=gate)
+    if conditional:
+        value = np.where((layout.previous >= 0) & np.isnan(reward[layout.previous]), np.nan, value)
     step = step_weight * center(value, place, spread=step_spread or spread, eps=eps, lone=step_lone)
     if episode_weight == 0:  # not 0 * whole: a step of unknown reward would take its rollout's other steps with it
         return step
