@@ -79,6 +79,7 @@ def test_a_leaderboard(run, mine, tmp_path, monkeypatch):
     sizes = {
         "simulated": {"simulated": True, "puzzles": 12, "draws": 1, "n": (4, 8)},
         "mdp": {"worlds": 2, "n": (8, 32), "draws": 1},
+        "evidence": {"worlds": 2, "draws": 1, "puzzles": 12, "samplings": 1},
         "drift": {"worlds": 2, "draws": 1},
     }
     small = [s._replace(given=sizes[s.name]) for s in leaderboard.sections(None)]
@@ -146,7 +147,8 @@ def test_advice_names_the_evidence_that_a_method_here_uses(run, tmp_path):
     steps = [{"text": t, "evidence": {"score": s}} for t, s in (("one", 0.2), ("two", 0.9))]
     path = save(tmp_path / "runs.jsonl", *(rollout("g", r, r % 2, steps) for r in range(4)))
     reasons = run("advise", path, "--json").json()["reasons"]
-    assert any("score (pure)" in reason for reason in reasons)
+    (told,) = [reason for reason in reasons if reason.startswith("Evidence about steps is there: score (")]
+    assert "pure" in told and "opagent" in told
 
 
 def test_no_advice_where_nothing_can_be_said(run, tmp_path):

@@ -1,9 +1,11 @@
 """What every kind of evidence owes: a card, presets that set what there is, a price where a model is asked."""
 
 import inspect
+import re
 
 import pytest
 
+from stepcredit.data.columns import TABLE
 from stepcredit.evidence import get
 from stepcredit.evidence.registry import built_in
 
@@ -35,3 +37,19 @@ def test_what_asks_a_model_says_its_price_by_options_of_the_same_name_and_defaul
     for option in list(inspect.signature(kind.cost).parameters.values())[1:]:
         assert option.kind is option.KEYWORD_ONLY and option.name in kind.options, f"{name}: cost({option.name})"
         assert option.default == kind.options[option.name], f"{name}: default of {option.name}"
+
+
+def test_what_the_table_of_columns_names_as_their_maker_makes_them():
+    named = [(c.name, kind) for c in TABLE for kind in re.findall(r"--kind ([a-z0-9_@-]+)", c.made_by)]
+    assert len(named) > 20
+    for column, kind in named:
+        assert column in get(kind).card.adds, f"{kind} makes no {column}"
+
+
+def test_every_column_that_evidence_makes_names_a_kind_that_does():
+    free = {"outcome", "reward", "state", "match", "tool_class", "accept", "well_formed", "progress"}
+    for kind in KINDS:
+        for name in get(kind).card.adds:
+            known = next((c for c in TABLE if c.name == name), None)
+            if known is not None and name not in free:
+                assert "--kind" in known.made_by, f"{name}, which {kind} makes, does not say so"

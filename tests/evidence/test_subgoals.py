@@ -140,6 +140,11 @@ def answered(name, *answers, subanswers=("1", "2", "3", "4")):
     return made
 
 
+def verdicts(made):
+    """1 right, 0 wrong, -1 no verdict."""
+    return [-1 if x != x else int(x > 0) for x in made["label"].tolist()]
+
+
 def test_subproblems_of_the_worked_example():
     """SCRL's spec: raw [1, 1, 0, 1], [1, 0, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], and their solved prefixes."""
     records = batch(
@@ -149,7 +154,7 @@ def test_subproblems_of_the_worked_example():
         answered(3, "x", "2", "3", "4"),
     )
     made = subproblems(records, equal)
-    raw = made["match"][made["match"] >= 0].reshape(4, 4)
+    raw = (made["label"][~np.isnan(made["label"])] > 0).reshape(4, 4)
     assert raw.tolist() == [[1, 1, 0, 1], [1, 0, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1]]
     assert np.cumprod(raw, axis=1).tolist() == [[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
     assert made["well_formed"].tolist() == [1, 1, 1, 1]
@@ -169,13 +174,13 @@ def test_a_missing_answer_makes_all_wrong():
     )
     made = subproblems(records, verify)
     assert made["well_formed"].tolist() == [0, 1, 0] and asked == ["1", "2"]
-    assert made["match"].tolist() == [-1, 0, -1, 0, -1, 0, -1, -1, 1, -1, 1, -1, -1]
+    assert verdicts(made) == [-1, 0, -1, 0, -1, 0, -1, -1, 1, -1, 1, -1, -1]
     assert cost_of_subproblems(records).calls == {"verify": 5}
 
 
 def test_an_answer_that_cannot_be_checked_is_not_judged():
     made = subproblems(batch(answered(0, "?", "2", subanswers=["1", "2"])), equal)
-    assert made["match"].tolist() == [-1, -1, -1, 1, -1] and "1 of them not judged" in made.notes[-1]
+    assert verdicts(made) == [-1, -1, -1, 1, -1] and "1 of them not judged" in made.notes[-1]
     with pytest.raises(StepCreditError, match="one number each"):
         subproblems(batch(answered(0, "1", subanswers=["1"])), lambda a, b: np.zeros(3))
 
@@ -184,4 +189,4 @@ def test_steps_must_be_cut_first():
     with pytest.raises(StepCreditError, match="step 0 holds 2 tagged answers"):
         subproblems(batch(rollout(0, "<p1>1</p1> <p2>2</p2>", subanswers=["1", "2"])), equal)
     made = subproblems(batch(rollout(0, "<q1>1</q1>", subanswers=["1"])), equal, tag="q")
-    assert made["match"].tolist() == [1]
+    assert verdicts(made) == [1]

@@ -26,7 +26,10 @@ from stepcredit.credit import get, names
 from stepcredit.credit.run import applicable
 from stepcredit.data import Batch
 
-EVIDENCE = ("gain", "match", "score", "token_logratio", "token_value", "value")
+EVIDENCE = (
+    *("gain", "match", "score", "label", "votes", "value", "next_value", "answer_prob", "contribution", "logratio"),
+    *("token_logratio", "token_value"),
+)
 FEW = 0.25  # with a smaller share of steps in shared states, methods that compare states have little to compare
 SHOWN = 6
 
@@ -132,10 +135,14 @@ def told(mine: Profile, batch: Batch, far: float) -> list[str]:
             f"{share(mine.back)} of the steps are in a state that the rollout had been in before: states that are sets "
             "or summaries may hide what differs; compare `--states last` and `--states history`."
         )
-    used = {column: name for name in names() if applicable(get(name), batch) is None for column in get(name).needs}
-    evidence = {c: m for c, m in used.items() if c in EVIDENCE and not np.isnan(batch[c]).all()}
+    evidence: dict[str, list[str]] = {}
+    for name in names():
+        if applicable(get(name), batch) is None:
+            for column in get(name).needs:
+                if column in EVIDENCE and column in batch and not np.isnan(batch[column]).all():
+                    evidence.setdefault(column, []).append(name)
     if evidence:
-        which = ", ".join(f"{column} ({method})" for column, method in sorted(evidence.items()))
+        which = "; ".join(f"{column} ({', '.join(methods)})" for column, methods in sorted(evidence.items()))
         out.append(f"Evidence about steps is there: {which}. It can tell steps apart without states.")
     if batch.layout.is_tree:
         out.append("Rollouts share steps (a tree): methods over trees use the branches as samples of one state.")

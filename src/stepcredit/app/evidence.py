@@ -44,7 +44,7 @@ def evidence(
 ) -> None:
     """Add columns that credit methods ask for: matches with gold tool calls, values of prefixes, judges' verdicts.
 
-    Example: stepcredit evidence runs.jsonl --kind tool_match -o matched.jsonl
+    Example: stepcredit evidence runs.jsonl --kind state --set near=minhash -o with_states.jsonl
     """
     writable(output)
     found = get(kind)

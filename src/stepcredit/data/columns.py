@@ -26,11 +26,24 @@ class Column:
     wide: bool = False
 
 
+def _by(who: str, *kinds: str) -> str:
+    """Who makes it, or which kinds of evidence."""
+    named = " or ".join(f"--kind {kind}" for kind in kinds)
+    return f"{who}, or `stepcredit evidence FILE {named} -o OUT.jsonl`"
+
+
 _STATE = "your data, or from observations: --states last, or `stepcredit state FILE --from last -o OUT.jsonl`"
 _MODEL = "a log of the sampling or training run"
+_RANK = _by("your data", "effective_rank")
 
 TABLE: tuple[Column, ...] = (
-    Column("prior_value", "G", "float", "chance of success on the task, known before any rollout"),
+    Column(
+        "prior_value",
+        "G",
+        "float",
+        "chance of success on the task, known before any rollout",
+        _by("a prior", "prior_value"),
+    ),
     Column("root_state", "G", "id", "state of the task before the first step"),
     Column("stored", "G", "int", "where the caller's store holds a success of the task; -1: it holds none"),
     Column("group", "R", "id", "task that the rollout attempts"),
@@ -41,46 +54,98 @@ TABLE: tuple[Column, ...] = (
     Column("final_state", "R", "id", "state after the last step", _STATE),
     Column("truncated", "R", "bool", "was the rollout cut by a limit, before the task ended it"),
     Column("well_formed", "R", "bool", "does the rollout keep the format that was asked for"),
-    Column("pivot", "R", "int", "index of the step from which the rollout is new: those before were replayed"),
-    Column("answer", "R", "id", "final answer; equal ids are equal answers of the task", "comparing answers"),
-    Column("answer_share", "R", "float", "share of the prompt's answers that say the same", "comparing answers"),
-    Column("effective_rank", "R", "float", "effective rank of the rollout's hidden states", "hidden states"),
-    Column("rank_velocity", "R", "float", "mean change of the effective rank against its past", "hidden states"),
-    Column("rank_acceleration", "R", "float", "mean change of those changes", "hidden states"),
+    Column(
+        "pivot",
+        "R",
+        "int",
+        "index of the step from which the rollout is new: those before were replayed",
+        _by("your data", "reflect"),
+    ),
+    Column(
+        "answer", "R", "id", "final answer; equal ids are equal answers of the task", _by("your data", "outcome_check")
+    ),
+    Column(
+        "answer_share",
+        "R",
+        "float",
+        "share of the prompt's answers that say the same",
+        _by("your data", "answer_share"),
+    ),
+    Column("effective_rank", "R", "float", "effective rank of the rollout's hidden states", _RANK),
+    Column("rank_velocity", "R", "float", "mean change of the effective rank against its past", _RANK),
+    Column("rank_acceleration", "R", "float", "mean change of those changes", _RANK),
     Column("rollout", "S", "int", "rollout that stores the step; rows are sorted by it"),
     Column("reward", "S", "float", "number received after the step"),
     Column("state", "S", "id", "what the step was taken in; equal ids are comparable", _STATE),
     Column("next_state", "S", "id", "state after the step", "the `state` column: the next row's state"),
-    Column("action", "S", "id", "what was done"),
+    Column("action", "S", "id", "what was done", _by("your data", "actions")),
     Column("observation", "S", "id", "what the environment answered to the step"),
     Column("agent", "S", "id", "who took the step"),
-    Column("match", "S", "bool", "did the step equal the reference's"),
+    Column("match", "S", "bool", "did the step equal the reference's", "your data: the reference"),
     Column("given_row", "S", "int", "where the step row stood in the flat arrays it came from", "`from_arrays`"),
     Column(
         "parent", "S", "int", "row of the node before this one; -1 at the root", "shared nodes: `prefix` in records"
     ),
-    Column("value", "S", "float", "chance of success (or expected return) before the step", "a critic or Monte Carlo"),
-    Column("next_value", "S", "float", "the same after the step", "a critic or Monte Carlo"),
-    Column("score", "S", "float", "quality of the step as a PRM sees it", "a process reward model or a judge"),
-    Column("label", "S", "float", "verdict on the step: +1 right, 0 neutral, -1 wrong", "people or a judge"),
+    Column(
+        "value", "S", "float", "chance of success (or expected return) before the step", _by("a critic", "monte_carlo")
+    ),
+    Column("next_value", "S", "float", "the same after the step", _by("a critic", "monte_carlo")),
+    Column(
+        "score",
+        "S",
+        "float",
+        "quality of the step, as a PRM, a judge or a program sees it",
+        _by("a PRM", "judge_turn", "rubric"),
+    ),
+    Column(
+        "label",
+        "S",
+        "float",
+        "verdict on the step: +1 right, 0 neutral, -1 wrong",
+        _by("people", "judge_steps", "subproblems"),
+    ),
     Column(
         "votes",
         "S",
         "float",
         "verdicts of several judges, one per column",
-        "several judges; or `label`, of one",
+        _by("several judges (or `label`, of one)", "judge_steps@capo"),
         wide=True,
     ),
     Column("progress", "S", "float", "share of the task done after the step", "a progress regressor"),
     Column(
-        "gain", "S", "float", "information gained about the gold answer by the step", "log-probs of the gold answer"
+        "gain",
+        "S",
+        "float",
+        "what the step added to the log-probability of an answer",
+        _by("your data", "answer_gain", "chain_gain"),
     ),
-    Column("prover_value", "S", "float", "`value` under another policy, the prover", "Monte Carlo with the prover"),
-    Column("next_prover_value", "S", "float", "the same after the step", "Monte Carlo with the prover"),
-    Column("answer_prob", "S", "float", "probability of the gold answer if asked for after the step", "probing"),
-    Column("contribution", "S", "float", "the step's part of the outcome: parts sum to it", "a regressor of outcomes"),
+    Column(
+        "prover_value", "S", "float", "`value` under another policy, the prover", _by("your data", "monte_carlo@pav")
+    ),
+    Column("next_prover_value", "S", "float", "the same after the step", _by("your data", "monte_carlo@pav")),
+    Column(
+        "answer_prob",
+        "S",
+        "float",
+        "probability of the gold answer if asked for after the step",
+        _by("your data", "probe"),
+    ),
+    Column(
+        "contribution",
+        "S",
+        "float",
+        "the step's part of the outcome: parts sum to it",
+        _by("your data", "attribution", "lare"),
+    ),
     Column("grounded", "S", "bool", "could the action be executed", "the environment's answers"),
-    Column("useful", "S", "float", "share of the retrieved passages that help; NaN: none retrieved", "a judge"),
+    Column(
+        "useful",
+        "S",
+        "float",
+        "share of the retrieved passages that help; NaN: none retrieved",
+        _by("people", "judge_turn@search-r2"),
+    ),
     Column(
         "tool_class",
         "S",
@@ -88,13 +153,26 @@ TABLE: tuple[Column, ...] = (
         "what the tool call was: 0 new search, 1 old search, 2 new page, 3 cross-check, 4 old query; -1: none",
         "a judge of tool calls",
     ),
-    Column("subgoal", "S", "bool", "did the step reach a subgoal for the first time", "a judge, or a rule"),
+    Column("subgoal", "S", "bool", "did the step reach a subgoal for the first time", _by("a rule", "subgoals")),
     Column("train_mask", "S", "bool", "does the step train", "`stepcredit select`: a selector that masks steps"),
-    Column("cluster", "S", "int", "like actions at this turn, one clustering per column", "action texts", wide=True),
+    Column(
+        "cluster",
+        "S",
+        "int",
+        "like actions at this turn, one clustering per column",
+        _by("your data", "action_clusters"),
+        wide=True,
+    ),
     Column("potential", "S", "float", "potential of the state that the step was taken in", "any potential function"),
-    Column("confidence", "S", "float", "confidence in the final answer after the step", "probing the model"),
-    Column("entropy", "S", "float", "mean token entropy of the step", _MODEL),
-    Column("logratio", "S", "float", "log-ratio of two models, summed over the step", "`token_logratio`: its sum"),
+    Column("confidence", "S", "float", "confidence in the final answer after the step", _by("your data", "probe")),
+    Column("entropy", "S", "float", "mean token entropy of the step", _by(_MODEL, "entropy")),
+    Column(
+        "logratio",
+        "S",
+        "float",
+        "log-ratio of two models, summed over the step",
+        _by("`token_logratio`: its sum", "implicit_reward"),
+    ),
     Column("token_step", "K", "int", "step the token belongs to; -1 = none"),
     Column("token_row", "K", "int", "row of the trainer's tensors that holds the token"),
     Column("token_position", "K", "int", "column of the trainer's tensors that holds the token"),
@@ -102,12 +180,18 @@ TABLE: tuple[Column, ...] = (
     Column("token_logp", "K", "float", "log-probability under the training policy", _MODEL),
     Column("token_old_logp", "K", "float", "log-probability under the sampling policy", _MODEL),
     Column("token_ref_logp", "K", "float", "log-probability under the reference model", _MODEL),
-    Column("token_logratio", "K", "float", "log-ratio of an implicit reward model to its reference", "an implicit PRM"),
+    Column(
+        "token_logratio",
+        "K",
+        "float",
+        "log-ratio of an implicit reward model to its reference",
+        _by("a log", "implicit_reward"),
+    ),
     Column("token_value", "K", "float", "value of the prefix that ends before the token", "a critic"),
     Column("token_reward", "K", "float", "number received after the token", "`reward`: on the last token of its step"),
-    Column("token_entropy", "K", "float", "entropy of the next-token distribution", _MODEL),
-    Column("token_plan", "K", "bool", "is the token part of a strategic phrase", "matching phrases in the text"),
-    Column("token_weight", "K", "float", "how much the token counts in the loss", "spans of the text"),
+    Column("token_entropy", "K", "float", "entropy of the next-token distribution", _by(_MODEL, "entropy")),
+    Column("token_plan", "K", "bool", "is the token part of a strategic phrase", _by("your data", "strategic_phrases")),
+    Column("token_weight", "K", "float", "how much the token counts in the loss", _by("your data", "span_weights")),
     Column("token_source", "K", "int", "who wrote the token: 0 policy, 1 teacher, 2 expert", _MODEL),
 )
 

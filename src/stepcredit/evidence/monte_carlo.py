@@ -26,7 +26,7 @@ CARD = EvidenceCard(
   author={Wang, Peiyi and Li, Lei and Shao, Zhihong and Xu, R. X. and Dai, Damai and Li, Yifei and others},
   booktitle={ACL}, year={2024}}""",
     evidence="secondary text",
-    adds=("value", "next_value", "value_n", "next_value_n"),
+    adds=("value", "next_value", "value_n", "next_value_n", "prover_value", "next_prover_value"),
     needs="task and texts of the steps, a reference answer per task, outcomes in 0..1 where they are known",
     cost="n continuations of every distinct prefix; a prefix that rollouts of a task share is completed once",
     departures="The value after a last step is its outcome where that is known, as published; Math-Shepherd's hard "

@@ -36,7 +36,7 @@ CARD = EvidenceCard(
     Schulman, John},
   eprint={2110.14168}, archivePrefix={arXiv}, year={2021}}""",
     evidence="paper",
-    adds=("outcome",),
+    adds=("outcome", "answer", "answer_share"),
     needs="the text of the last step (or a field with the answer), a reference per rollout or task",
     departures="A rollout whose answer is not found or cannot be read is not judged, unless missing='wrong', which is "
     "what most trainers do. Numbers are compared as exact fractions. Mathematics is math-verify's, units are pint's.",
