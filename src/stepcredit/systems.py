@@ -86,9 +86,9 @@ def describe(system: System) -> dict[str, Any]:
 
 
 def _own(system: System, field: str) -> Any:
-    """What the preset says of itself, else the card. The code of another system is none of its own."""
+    """What the preset says of itself, else the card. The code of another paper is none of its own."""
     given = getattr(system.preset, field) if system.preset else None
-    if given is None and field == "code" and system.preset and system.preset.paper:
+    if given is None and field == "code" and system.preset and system.preset.paper not in (None, system.card.paper):
         return None
     return getattr(system.card, field) if given is None else given
 

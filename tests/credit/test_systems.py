@@ -90,3 +90,10 @@ def test_the_price_is_known_before_anything_is_spent():
 def test_options_of_evidence_are_checked_by_name():
     with pytest.raises(UnknownName, match="critiques"):
         cost(judged(), "judge_steps", critics=3)
+
+
+@pytest.mark.parametrize("name", systems.names())
+def test_a_preset_of_another_paper_says_itself_how_sure_it_is(name):
+    one = systems.get(name)
+    if one.preset and one.preset.paper not in (None, one.card.paper):
+        assert one.preset.evidence, f"{name} has the evidence level of {one.base}"

@@ -69,6 +69,8 @@ PRESETS = {
         _RRM["title"],
         _RRM["paper"],
         _RRM["bibtex"],
+        evidence="official code read",
+        code="https://github.com/YouliangYuan/rrm-cure-miracle-steps",
     ),
     "rrm-code": Preset(
         {"form": "total", "per": "rollout", "into": "outcome", "retries": 3, "unread": 0.0},

@@ -57,6 +57,7 @@ PRESETS = {
         "arXiv:2504.16084",
         "@misc{zuo2025ttrl, title={TTRL: Test-Time Reinforcement Learning}, author={Zuo, Yuxin and others}, "
         "year={2025}, eprint={2504.16084}, archivePrefix={arXiv}}",
+        evidence="paper",
     ),
 }
 

@@ -53,6 +53,7 @@ PRESETS = {
         departures="The official code counts looks (segments, frames and boxes, equal ones once), not actions: "
         "`visual_match` counts so. Its parser drops all segments where one is a single number; here none is "
         "dropped.",
+        evidence="official code executed",
     ),
     "search_r2": Preset(
         {"form": "scale", "weight": 0.5, "unscored": "zero"},

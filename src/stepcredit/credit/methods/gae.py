@@ -50,6 +50,7 @@ PRESETS = {
         code="https://github.com/corl-team/VL-DAC",
         needs="step rewards (or an outcome), a critic's value before each step, which rollouts a limit cut "
         "(`truncated`)",
+        evidence="official code executed",
     ),
 }
 

@@ -64,6 +64,8 @@ PRESETS = {
   title={Understanding R1-Zero-Like Training: A Critical Perspective},
   author={Liu, Zichen and Chen, Changyu and Li, Wenjun and Qi, Penghui and Pang, Tianyu and Du, Chao and others},
   journal={arXiv:2503.20783}, year={2025}}""",
+        evidence="official code executed",
+        code="https://github.com/sail-sg/understand-r1-zero",
     ),
     "rloo": Preset(
         {"location": "others", "spread": "none"},
@@ -76,6 +78,8 @@ PRESETS = {
   title={Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs},
   author={Ahmadian, Arash and Cremer, Chris and Gallé, Matthias and Fadaee, Marzieh and Kreutzer, Julia and others},
   journal={arXiv:2402.14740}, year={2024}}""",
+        evidence="official code executed",
+        code="https://github.com/verl-project/verl, https://github.com/huggingface/trl",
     ),
     "rloo-verl-loop": Preset(
         {"location": "others", "spread": "none", "lone": "raw"},

@@ -59,6 +59,7 @@ def portool(
         A(x) = fork_weight * center(r(x)) among the siblings of x
                + rollout_weight * mean of center(R_j) over the rollouts j that pass x
         r(x) = max of gamma^k R_j over those rollouts + format_weight * grounded(x)
+        center(y) = (y - mean) / (spread + eps)
 
     k: steps that follow x on rollout j.
 

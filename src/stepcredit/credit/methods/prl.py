@@ -51,7 +51,7 @@ def prl(
     eps: float = 1e-6,
     lone: Lone = "raw",
 ) -> Floats:
-    """Credit of a token: how its rollout did, minus the log-ratio that is still to come when its step ends.
+    """Credit of a token: how its rollout did, minus the log-ratio from its step's last token on.
 
         A_k = a_i - S_e / eta        e = the last token of the step of k
         S_k = l_k + S_{k+1},  l_k = log p_k - log ref_k

@@ -34,10 +34,15 @@ CARD = Card(
 )
 
 PRESETS = {
-    "released-data": Preset({"attribution": "rollout"}, "SPA-RL-Agent prm/rl_data_org.py: what it feeds its trainer"),
+    "released-data": Preset(
+        {"attribution": "rollout"},
+        "SPA-RL-Agent prm/rl_data_org.py: what it feeds its trainer",
+        columns={"contribution": "outcome"},  # which is not read: the outcome takes its place
+    ),
     "released": Preset(
         {"attribution": "rollout", "turns_left": True, "whiten": True},
         "SPA-RL-Agent prm/rl_data_org.py and ppo/step_ppotrainer.py, advantages by TRL 0.10.1",
+        columns={"contribution": "outcome"},
     ),
 }
 

@@ -44,6 +44,7 @@ PRESETS = {
   booktitle={ICML}, year={2025}}""",
         code="https://github.com/McGill-NLP/VinePPO",
         cost="fresh rollouts from every step: 9 in the paper",
+        evidence="official code executed",
     ),
 }
 

@@ -48,6 +48,7 @@ PRESETS = {
   title={TreePS-RAG: Tree-based Process Supervision for Reinforcement Learning in Agentic RAG},
   author={Zhang, Tianhua and Li, Kun and Li, Junan and Li, Yunxiang and Luo, Hongyin and Wu, Xixin and others},
   journal={arXiv:2601.06922}, year={2026}}""",
+        evidence="derived",
     ),
     "treeps_rag-root": Preset(
         {"by": "leaves", "root_weight": 1.0}, _TREEPS_RAG + "form (b): and what it is above the prompt", holds=_SHIFT

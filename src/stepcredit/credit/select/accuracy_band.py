@@ -43,6 +43,7 @@ PRESETS = {
         title="PRIME's online filter of prompts",
         paper=_PRIME_PAPER,
         bibtex=_PRIME_BIBTEX,
+        evidence="official code executed",
     ),
     "prime-recipe": Preset(
         {"low": 0.2, "high": 0.8, "ends": "closed", "drop_truncated": True},

@@ -42,6 +42,7 @@ PRESETS = {
   title={Let's Sample Step by Step: Adaptive-Consistency for Efficient Reasoning and Coding with LLMs},
   author={Aggarwal, Pranjal and Madaan, Aman and Yang, Yiming and {Mausam}},
   booktitle={EMNLP}, year={2023}}""",
+        evidence="derived",
     ),
     "ppr": Preset(
         {**_STOP, "confidence": "ppr", "settled": 0.9, "least": 4},
@@ -53,6 +54,7 @@ PRESETS = {
   title={PAC Mode Estimation using PPR Martingale Confidence Sequences},
   author={Jain, Shubham Anand and Shah, Rohan and Gupta, Sanit and Mehta, Denil and Nair, Inderjeet J. and others},
   booktitle={AISTATS}, year={2022}}""",
+        evidence="derived",
     ),
     "esc": Preset(
         {**_STOP, "confidence": "streak", "settled": 1.0},
@@ -65,6 +67,7 @@ PRESETS = {
   author={Li, Yiwei and Yuan, Peiwen and Feng, Shaoxiong and Pan, Boyuan and Wang, Xinglin and Sun, Bin and others},
   booktitle={ICLR}, year={2024}}""",
         waives={"permutation": "only the last answers count, in the order in which they were drawn"},
+        evidence="derived",
     ),
 }
 
