@@ -113,8 +113,8 @@ def test_next_states_are_the_next_rows_then_the_final_one_or_their_own(method):
     [
         ("gigpo", {"outcome": [1, 0]}, "state", "stepcredit state"),
         ("grpo", {"state": [0, 0, 0]}, "outcome", "--map"),
-        ("gae", {"outcome": [1, 0]}, "value", "a critic or Monte Carlo"),
-        ("a2tgpo", {"outcome": [1, 0]}, "gain", "log-probs of the gold answer"),
+        ("gae", {"outcome": [1, 0]}, "value", "--kind monte_carlo"),
+        ("a2tgpo", {"outcome": [1, 0]}, "gain", "--kind answer_gain"),
         ("gigpo", {"state": [0, 0, 0]}, "reward", "--map"),
     ],
 )
