@@ -217,10 +217,10 @@ def protocols_page():
     out = ["# Protocols\n\n" + block(protocols.__doc__)]
     for name, one in vars(protocols).items():
         if inspect.isclass(one) and one.__module__ == protocols.__name__:
-            call = one.__dict__.get("__call__")
-            out.append(
-                f"\n## `{name}`\n\n" + block(one.__doc__) + (f"\nCall:\n\n{block(call.__doc__)}" if call else "")
-            )
+            out.append(f"\n## `{name}`\n\n" + block(one.__doc__))
+            if "__call__" in vars(one):
+                signature = str(inspect.signature(one.__call__)).replace("(self, ", "(").replace("typing.", "")
+                out.append(f"\nCall: `{signature}`\n\n{block(one.__call__.__doc__)}")
     return "".join(out)
 
 

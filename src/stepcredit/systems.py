@@ -18,12 +18,13 @@ def names(*, presets: bool = False) -> list[str]:
     """Every credit method, selector and kind of evidence, and every published system that is a preset of one.
 
     Args:
-        presets: every `name@preset` of methods and selectors too.
+        presets: every `name@preset` too.
 
     >>> {"gigpo", "rloo", "state"} <= set(names())
     True
     """
-    return sorted({*METHODS.names(presets=presets), *SELECTORS.names(presets=presets), *evidence.names()})
+    kinds = evidence.names(presets=presets)
+    return sorted({*METHODS.names(presets=presets), *SELECTORS.names(presets=presets), *kinds})
 
 
 def get(name: str) -> System:
@@ -103,12 +104,13 @@ def cite(*used: str | Credit | Selected) -> str:
     >>> print(cite("gigpo").splitlines()[0])
     @inproceedings{feng2025gigpo,
     """
-    entries: dict[str, None] = {}
+    entries: dict[str, str] = {}
     for name in (n for one in used for n in _names_in(one)):
         system = get(name)
         own = system.preset.bibtex if system.preset else None
-        entries[(own or system.card.bibtex).strip()] = None
-    return "\n\n".join(e for e in entries if e)
+        entry = (own or system.card.bibtex).strip()
+        entries.setdefault(entry.partition("{")[2].partition(",")[0], entry)
+    return "\n\n".join(e for e in entries.values() if e)
 
 
 def _names_in(one: str | Credit | Selected) -> list[str]:

@@ -60,12 +60,16 @@ def judged():
 
 
 def test_what_was_gathered_is_cited_with_the_method_that_used_it():
-    batch = sc.gather(judged(), "judge_steps@capo", lambda prompts: ["<wrong>2</wrong>"] * len(prompts))
-    assert batch.origins == {"votes": "judge_steps@capo"}
-    used, unused = sc.cite(sc.assign(batch, "capo")), sc.cite(sc.assign(batch, "grpo"))
-    assert sc.cite("judge_steps@capo") in used and sc.cite("capo") in used
-    assert sc.cite("judge_steps@capo") not in unused
+    batch = sc.gather(judged(), "judge_turn@ppr", judge=lambda prompts: [None] * len(prompts))
+    assert batch.origins == {"score": "judge_turn@ppr"}
+    used, unused = sc.cite(sc.assign(batch, "pure")), sc.cite(sc.assign(batch, "grpo"))
+    assert sc.cite("judge_turn@ppr") in used and sc.cite("pure") in used
+    assert sc.cite("judge_turn@ppr") not in unused
     assert batch.take(np.array([0])).origins == batch.origins
+
+
+def test_a_paper_is_cited_once_even_where_method_and_evidence_both_name_it():
+    assert sc.cite("capo", "judge_steps@capo") == sc.cite("capo")
 
 
 def test_gathering_says_which_models_are_missing():

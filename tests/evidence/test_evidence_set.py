@@ -47,7 +47,7 @@ def test_what_the_table_of_columns_names_as_their_maker_makes_them():
 
 
 def test_every_column_that_evidence_makes_names_a_kind_that_does():
-    free = {"outcome", "reward", "state", "match", "tool_class", "accept", "well_formed", "progress"}
+    free = {"outcome", "reward", "state", "match", "accept", "well_formed", "progress"}
     for kind in KINDS:
         for name in get(kind).card.adds:
             known = next((c for c in TABLE if c.name == name), None)

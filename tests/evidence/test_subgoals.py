@@ -181,7 +181,7 @@ def test_a_missing_answer_makes_all_wrong():
 def test_an_answer_that_cannot_be_checked_is_not_judged():
     made = subproblems(batch(answered(0, "?", "2", subanswers=["1", "2"])), equal)
     assert verdicts(made) == [-1, -1, -1, 1, -1] and "1 of them not judged" in made.notes[-1]
-    with pytest.raises(StepCreditError, match="one number each"):
+    with pytest.raises(StepCreditError, match="answered 3 times to 1 questions"):
         subproblems(batch(answered(0, "1", subanswers=["1"])), lambda a, b: np.zeros(3))
 
 

@@ -8,6 +8,7 @@ import typer
 from stepcredit.app.console import note, notes, print_json, table
 from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, Set, load, pairs, writable
 from stepcredit.data import Batch, write
+from stepcredit.data.columns import column
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence import get
 from stepcredit.evidence.run import cost, gather
@@ -57,11 +58,16 @@ def evidence(
             print_json({"calls": dict(price.calls), "at_most": price.at_most})
         return
     named = pairs(given, "--with")
-    unknown = [name for name in named if name not in found.models]
+    may = (*found.models, *found.optional_models)
+    unknown = [name for name in named if name not in may]
     if unknown:
-        raise StepCreditError(f"--with {unknown[0]}: {kind} asks for {', '.join(found.models) or 'no model'}")
-    models = [_model(name, named, kind) for name in found.models]
-    made = gather(batch, kind, *models, **options)
+        raise StepCreditError(f"--with {unknown[0]}: {kind} asks for {', '.join(may) or 'no model'}")
+    lacking = [name for name in found.models if name not in named]
+    if lacking:
+        ways = f"{lacking[0]}=FILE.py:FUNCTION" + f" or {lacking[0]}=DIR" * (lacking[0] in LOCAL)
+        raise StepCreditError(f"{kind} asks for a {lacking[0]}", hint=f"--with {ways}")
+    models = {name: _model(name, named[name]) for name in named}
+    made = gather(batch, kind, **models, **options)
     notes(n for n in made.notes if n not in batch.notes)
     if output:
         write(made, output)
@@ -76,26 +82,25 @@ def evidence(
         note("Nothing was written: add -o FILE.")
 
 
-def _model(name: str, given: dict[str, str], kind: str) -> Any:
-    if name not in given:
-        raise StepCreditError(f"{kind} asks for a {name}", hint=f"--with {name}=FILE.py:FUNCTION")
-    if given[name] == "none":
+def _model(name: str, given: str) -> Any:
+    if given == "none":
         return None
-    if ".py:" in given[name]:
-        return load_function(given[name], "--with")
+    if ".py:" in given:
+        return load_function(given, "--with")
     part = name.removeprefix("reference_")
     if part not in LOCAL:
         raise StepCreditError(f"a local model is no {name}", hint=f"--with {name}=FILE.py:FUNCTION")
     from stepcredit.llm.local import load as load_model
 
-    return getattr(load_model(given[name]), part)
+    return getattr(load_model(given), part)
 
 
 def _row(batch: Batch, name: str) -> dict[str, Any]:
     values = batch[name]
-    if values.dtype.kind != "f":
-        return {"column": name, "axis": batch.axis(name), "known": 1.0, "mean": None}
-    known = values[values == values]
+    here = column(name)
+    if here is not None and here.kind == "id":
+        return {"column": name, "axis": batch.axis(name), "known": None, "mean": None}
+    known = values[values == values] if values.dtype.kind == "f" else values[values >= 0]
     return {
         "column": name,
         "axis": batch.axis(name),

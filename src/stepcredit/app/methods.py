@@ -69,7 +69,7 @@ def _print_card(one: dict[str, Any]) -> None:
     for label, key in (("Adds", "adds"), ("Asks", "models"), ("Holds", "holds")):
         if one.get(key):
             say(f"{label}: {', '.join(one[key])}")
-    say(f"Evidence: {one['evidence']}. Code: {one['code'] or 'none found'}")
+    say(f"Established by: {one['evidence']}. Code: {one['code'] or 'none found'}")
     for title, figure in one["scores"].items():
         say(f"{title}: {figure}")
     for property, reason in one.get("waives", {}).items():

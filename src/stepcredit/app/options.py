@@ -1,5 +1,7 @@
 """Options that several commands share, and how their text becomes values."""
 
+import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +12,7 @@ import typer
 
 from stepcredit import segment
 from stepcredit.app.console import note, notes
+from stepcredit.credit.registry import convert_options
 from stepcredit.data import Batch, Reading, Rollout, formats
 from stepcredit.data.presence import Presence
 from stepcredit.errors import DataError, StepCreditError
@@ -64,8 +67,9 @@ Segment = Annotated[
     str | None,
     typer.Option(
         "--segment",
-        metavar="NAME",
-        help=f"Cut each step's text into finer steps first: {', '.join(segment.text_names())}.",
+        metavar="NAME[:OPTION=VALUE]",
+        help=f"Cut each step's text into finer steps first: {', '.join(segment.text_names())}. Options of a segmenter: "
+        "tagged:tags=p#:outside=drop.",
     ),
 ]
 Set = Annotated[
@@ -94,14 +98,14 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:
-    """`a=b,c=d` (given once or several times) as a dictionary.
+    """`a=b,c=d` (given once or several times) as a dictionary; a comma that no `NAME=` follows is part of the value.
 
-    >>> pairs(["outcome=score,group=id"], "--map")
-    {'outcome': 'score', 'group': 'id'}
+    >>> pairs(["outcome=score,group=id"], "--map"), pairs(["of=state,action"], "--set")
+    ({'outcome': 'score', 'group': 'id'}, {'of': 'state,action'})
     """
     out: dict[str, str] = {}
     for text in given:
-        for one in text.split(","):
+        for one in re.split(r",(?=[^,=]*=)", text):
             name, equals, value = one.partition("=")
             if not equals or not name.strip() or not value.strip():
                 raise StepCreditError(f"{option} {text!r}: expected NAME=VALUE", hint=f"{option} a=b,c=d")
@@ -109,13 +113,13 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return out
 
 
-def _named(format: str | None) -> tuple[str | None, dict[str, Any]]:
-    """`NAME:OPTION=VALUE:OPTION=VALUE` as a format's name and its options."""
-    name, *given = (format or "").split(":")
+def _named(text: str | None, asked_by: str) -> tuple[str | None, dict[str, Any]]:
+    """`NAME:OPTION=VALUE:OPTION=VALUE` as a name and options."""
+    name, *given = (text or "").split(":")
     parts = [one.partition("=") for one in given]
     for option, equals, _ in parts:
         if not option or not equals:
-            raise StepCreditError(f"--format {format!r}: expected NAME:OPTION=VALUE")
+            raise StepCreditError(f"{asked_by} {text!r}: expected NAME:OPTION=VALUE")
     return name or None, {option: value for option, _, value in parts}
 
 
@@ -130,7 +134,7 @@ class Files(Reading):
         self, files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None
     ) -> None:
         self._cutter = None if cut is None else _Cutter(cut)
-        name, options = _named(format)
+        name, options = _named(format, "--format")
         super().__init__(
             files, format=name, map=pairs(map, "--map"), on_error=on_error.value, change=self._cutter, **options
         )
@@ -190,10 +194,14 @@ class Files(Reading):
 
 class _Cutter:
     def __init__(self, name: str) -> None:
-        self._segmenter, self.some = segment.get(name), False
+        named, given = _named(name, "--segment")
+        self._segmenter, self.some = segment.get(named or ""), False
+        parameters = inspect.signature(self._segmenter).parameters.values()
+        known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self._options = convert_options(f"segmenter {named}", self._segmenter, known, given)
 
     def __call__(self, rollout: Rollout) -> Rollout:
-        made = segment.cut(rollout, self._segmenter)
+        made = segment.cut(rollout, self._segmenter, **self._options)
         self.some = self.some or len(made.steps) > len(rollout.steps)
         return made
 

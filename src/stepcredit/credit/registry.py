@@ -3,13 +3,13 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, util
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_args, get_type_hints
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -125,17 +125,26 @@ def convert_options(
         plain = value.item() if hasattr(value, "item") else value
         if isinstance(plain, str):
             plain = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", plain)
+            if _takes_list(hints.get(name), plain):
+                plain = [part.strip() for part in plain.split(",")]
         try:
             out[name] = msgspec.convert(plain, hints.get(name, Any), strict=False)
         except TypeError:  # an option that also takes functions or mappings: given as it is
             out[name] = plain
         except msgspec.ValidationError as error:
-            choices = get_args(hints[name])
+            choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
             hint = f"one of: {', '.join(map(str, choices))}" if choices else f"the default is {known[name]!r}"
             raise StepCreditError(f"option {name}={value!r} of {who}: {error}", hint=hint) from None
         if out[name] != out[name]:
             raise StepCreditError(f"option {name}={value!r} of {who}", hint=f"the default is {known[name]!r}")
     return out
+
+
+def _takes_list(hint: Any, text: str) -> bool:
+    """Whether text stands for a list: the option takes nothing else, or it takes one too and the text has commas."""
+    if get_origin(hint) in (Union, UnionType):
+        return "," in text and any(_takes_list(one, text) for one in get_args(hint))
+    return get_origin(hint) in (list, tuple, Sequence, Iterable, Collection)
 
 
 def _columns(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -28,8 +28,8 @@ class Column:
 
 def _by(who: str, *kinds: str) -> str:
     """Who makes it, or which kinds of evidence."""
-    named = " or ".join(f"--kind {kind}" for kind in kinds)
-    return f"{who}, or `stepcredit evidence FILE {named} -o OUT.jsonl`"
+    also = f" (also: {', '.join(f'--kind {kind}' for kind in kinds[1:])})" if kinds[1:] else ""
+    return f"{who}, or `stepcredit evidence FILE --kind {kinds[0]} -o OUT.jsonl`{also}"
 
 
 _STATE = "your data, or from observations: --states last, or `stepcredit state FILE --from last -o OUT.jsonl`"
@@ -62,7 +62,11 @@ TABLE: tuple[Column, ...] = (
         _by("your data", "reflect"),
     ),
     Column(
-        "answer", "R", "id", "final answer; equal ids are equal answers of the task", _by("your data", "outcome_check")
+        "answer",
+        "R",
+        "id",
+        "final answer; equal ids are equal answers of the task",
+        _by("your data", "outcome_check --set answers=true"),
     ),
     Column(
         "answer_share",
@@ -95,7 +99,7 @@ TABLE: tuple[Column, ...] = (
         "S",
         "float",
         "quality of the step, as a PRM, a judge or a program sees it",
-        _by("a PRM", "judge_turn", "rubric"),
+        _by("a PRM", "judge_turn", "judge_dimensions", "oracle", "retrieval", "progress_check"),
     ),
     Column(
         "label",
@@ -151,7 +155,7 @@ TABLE: tuple[Column, ...] = (
         "S",
         "int",
         "what the tool call was: 0 new search, 1 old search, 2 new page, 3 cross-check, 4 old query; -1: none",
-        "a judge of tool calls",
+        _by("your data", "tool_classes"),
     ),
     Column("subgoal", "S", "bool", "did the step reach a subgoal for the first time", _by("a rule", "subgoals")),
     Column("train_mask", "S", "bool", "does the step train", "`stepcredit select`: a selector that masks steps"),

@@ -46,6 +46,13 @@ def prefixes(batch: Batch, who: str, *, joiner: str = JOINER, observations: bool
     return before, after
 
 
+def reference_field(record: Rollout, reference: Reference) -> str | None:
+    """Which field of the record is the reference; None where it comes from elsewhere, or there is none."""
+    if reference is None:
+        return next((f for f in REFERENCES if record.extra.get(f) is not None), None)
+    return reference if isinstance(reference, str) else None
+
+
 def references(batch: Batch, reference: Reference, who: str) -> list[Any]:
     """[R] what a right answer (or a right list of tool calls, ...) is.
 
@@ -63,15 +70,17 @@ def references(batch: Batch, reference: Reference, who: str) -> list[Any]:
         elif isinstance(reference, Mapping):
             one = reference.get(r.group)
         else:
-            fields = REFERENCES if reference is None else (reference,)
-            one = next((r.extra[f] for f in fields if r.extra.get(f) is not None), None)
+            field = reference_field(r, reference)
+            one = None if field is None else r.extra.get(field)
         if one is None:
             where = f"the field {reference!r}" if isinstance(reference, str) else "a reference"
             raise DataError(
                 f"{who} needs {where} of each rollout",
                 rollout=r.rollout,
                 got=f"fields: {', '.join(map(str, r.extra)) or 'none of your own'}",
-                hint=f"keep one of {', '.join(REFERENCES)} in the file, or name it: reference=FIELD",
+                hint=f"keep one of {', '.join(REFERENCES)} in the file, or name it: reference=FIELD"
+                if reference is None
+                else "name the field of your file that holds it",
             )
         found.append(one)
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from stepcredit.credit.card import Preset
 from stepcredit.data.batch import Batch
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.evidence._fields import step_values
@@ -44,7 +45,7 @@ CARD = EvidenceCard(
   eprint={2605.10325}, archivePrefix={arXiv}, year={2026}}""",
     code="https://github.com/thu-nics/VPR",
     evidence="official code read",
-    adds=("score",),
+    adds=("score", "reward"),
     needs="a function that says which actions are right; the state and the action of every step",
     cost="one question to the function for every distinct step",
     departures="Verdicts are 0 and 1, as in the paper; the released environments grade them (graded=True of each "
@@ -52,6 +53,11 @@ CARD = EvidenceCard(
     "released environment; the paper searches with 10,000 simulations. There the first opening of Minesweeper has no "
     "risk.",
 )
+
+
+PRESETS = {
+    "vpr": Preset({"into": "reward"}, "VPR: the verdict is the turn's reward, which credit method vpr compares"),
+}
 
 
 def oracle(

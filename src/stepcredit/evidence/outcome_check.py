@@ -12,7 +12,7 @@ from stepcredit.data.columns import column
 from stepcredit.data.encode import encode
 from stepcredit.data.layout import Floats
 from stepcredit.data.records import Rollout
-from stepcredit.errors import DataError, MissingColumn, UnknownName
+from stepcredit.errors import DataError, MissingColumn, StepCreditError, UnknownName
 from stepcredit.evidence import _texts
 from stepcredit.evidence._answers import Extract, extracted
 from stepcredit.evidence._equal import How, Rule
@@ -138,6 +138,8 @@ def outcome_check(
 ) -> Batch:
     """The batch with an `outcome`: 1 where the final answer is the reference, 0 where it is not, NaN = cannot tell.
 
+    An outcome that was there stays as `reward.outcome`.
+
     Args:
         how: "exact", equal texts; "normalized", equal in SQuAD's normal form (its exact match; it drops the sign and
             point of a number: not for numbers); "f1", F1 of the words in that form; "number", exact fractions within
@@ -170,8 +172,15 @@ def outcome_check(
     check = _Checker(Rule(how, tolerance, loose_percent, letters), extract, extract_reference, tag, marker, missing)
     texts = _final_texts(batch, answer)
     references = _texts.references(batch, reference, "outcome_check")
+    if isinstance(answer, str) and any(_texts.reference_field(r, reference) == answer for r in batch.records or ()):
+        raise StepCreditError(
+            f"the field {answer!r} is both the answer and the reference: everything would be right",
+            hint="name the other one: reference=FIELD",
+        )
     verdict = check([t or "" for t in texts], references)
     made: dict[str, Any] = {into: verdict}
+    if into == "outcome" and "outcome" in batch:
+        made["reward.outcome"] = batch["outcome"]
     out = batch.with_columns(note=_note(into, how, verdict, batch.columns.get(into)), **made)
     return _with_answers(out, check, [check.found(t) for t in texts]) if answers else out
 

@@ -37,8 +37,17 @@ class Kind:
     @property
     def models(self) -> tuple[str, ...]:
         """Protocols that it must be given, by parameter name: ("judge",), ("sampler", "verifier")."""
+        return tuple(n for n, p in self._models.items() if p.default is p.empty)
+
+    @property
+    def optional_models(self) -> tuple[str, ...]:
+        """Protocols that it may be given, after the others."""
+        return tuple(n for n, p in self._models.items() if p.default is not p.empty)
+
+    @property
+    def _models(self) -> dict[str, inspect.Parameter]:
         parameters = list(inspect.signature(self.function).parameters.values())[1:]
-        return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
+        return {p.name: p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -81,9 +90,12 @@ def built_in() -> list[str]:
     return [n for n in _SET.built_in() if n not in _NOT_EVIDENCE]
 
 
-def names() -> list[str]:
-    """Every kind of evidence and every published system that is a preset of one."""
-    return sorted({*(n for n in _SET.names() if n not in _NOT_EVIDENCE), *systems()})
+def names(*, presets: bool = False) -> list[str]:
+    """Every kind of evidence and every published system that is a preset of one; with `presets` every `kind@preset`."""
+    out = {*(n for n in _SET.names() if n not in _NOT_EVIDENCE), *systems()}
+    if presets:
+        out |= {f"{base}@{label}" for base in built_in() for label in get(base).presets}
+    return sorted(out)
 
 
 def get(name: str) -> Kind:

@@ -14,20 +14,23 @@ def gather(batch: Batch, evidence: str, *models: Any, **options: Any) -> Batch:
 
     Args:
         evidence: a name of `stepcredit methods` of the kind evidence: "tool_match", "rrm_rubric", "judge_steps@capo".
-        models: what it asks, in the order of its card: a judge, a sampler, a verifier, ... (`stepcredit.protocols`).
+        models: what it asks, in the order of its card: a judge, a sampler, a verifier, ... (`stepcredit.protocols`);
+            or by name among the options: judge=ask.
         options: its own.
 
     Raises:
         UnknownName: no such evidence or option. StepCreditError: a model is missing.
     """
     kind = get(evidence)
-    if len(models) != len(kind.models):
+    names = (*kind.models, *kind.optional_models)
+    named = {n: options.pop(n) for n in names[len(models) :] if n in options}
+    if len(models) > len(names) or any(n not in named for n in kind.models[len(models) :]):
         asked = ", ".join(kind.models) or "no model"
         raise StepCreditError(
-            f"{evidence} asks for {asked}; got {len(models)} models",
+            f"{evidence} asks for {asked}; got {len(models) + len(named)} models",
             hint=f"gather(batch, {evidence!r}, {', '.join(kind.models)}) with functions as in stepcredit.protocols",
         )
-    made: Batch = kind.function(batch, *models, **kind.check_options(options))
+    made: Batch = kind.function(batch, *models, **named, **kind.check_options(options))
     fresh = {n: evidence for n, v in made.columns.items() if n not in batch or v is not batch.columns[n]}
     return made.with_origins(fresh)
 

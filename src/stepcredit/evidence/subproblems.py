@@ -7,6 +7,7 @@ import numpy as np
 from stepcredit.data.batch import Batch
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.evidence._ask import options_of
+from stepcredit.evidence._queries import verified
 from stepcredit.evidence._texts import Reference, references, steps
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Verifier
@@ -42,7 +43,8 @@ def subproblems(batch: Batch, verifier: Verifier, *, answers: Reference = "suban
         answers: the K references: a field of the record, a mapping from group, a function of the record.
         tag: name of the tags, before the number.
 
-    To cut steps so: `segment.get("tagged")(text, tags=("p#",))`.
+    To cut steps so: `segment.cut(rollout, segment.get("tagged"), tags=("p#",), outside="drop")`, or on the command line
+    `--segment tagged:tags=p#:outside=drop`.
 
     Raises:
         StepCreditError: a step holds two tagged answers. DataError: a rollout without references.
@@ -66,9 +68,7 @@ def subproblems(batch: Batch, verifier: Verifier, *, answers: Reference = "suban
         label[rows] = -1.0
         if well[r]:
             asked += [(s, found[s][1], str(a)) for s, a in zip(rows, right, strict=True)]
-    verdicts = np.asarray(verifier([a for _, a, _ in asked], [b for _, _, b in asked]), float)
-    if verdicts.shape != (len(asked),):
-        raise StepCreditError(f"the verifier gave {verdicts.shape} for {len(asked)} answers", hint="one number each")
+    verdicts = verified(verifier, [a for _, a, _ in asked], [b for _, _, b in asked], "subproblems")
     at = [s for s, _, _ in asked]
     label[at] = np.where(np.isnan(verdicts), np.nan, np.where(verdicts >= 0.5, 1.0, -1.0))
     note = f"subproblems: {len(asked):,} answers checked, {int(np.isnan(verdicts).sum()):,} of them not judged"
@@ -90,7 +90,7 @@ def _found(batch: Batch, tag: str) -> dict[int, tuple[int, str]]:
         if len(held) > 1:
             raise StepCreditError(
                 f"step {row} holds {len(held)} tagged answers",
-                hint=f'cut it first: segment.cut(rollout, segment.get("tagged"), tags=("{tag}#",))',
+                hint=f"cut it first: --segment tagged:tags={tag}#:outside=drop",
             )
         if held:
             opening, _, rest = held[0].partition(">")

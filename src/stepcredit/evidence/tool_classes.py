@@ -13,7 +13,7 @@ from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence._ask import Question, ask, cost_of, options_of
 from stepcredit.evidence._judged import Told
-from stepcredit.evidence._prompts.tools import classes_prompt, read_classes
+from stepcredit.evidence._prompts.tools import CLASSES, classes_prompt, read_classes
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Judge
 
@@ -26,7 +26,7 @@ CARD = EvidenceCard(
         "archivePrefix={arXiv}}"
     ),
     evidence="derived",
-    adds=("label", "outcome", "reward.steps"),
+    adds=("label", "tool_class", "outcome", "reward.steps"),
     needs="texts of rollouts with their tool calls; outcomes, for the reward",
     cost="one judge call per rollout that calls a tool",
     departures=(
@@ -57,6 +57,8 @@ def tool_classes(
 ) -> Batch:
     """The batch with a `label` for every step that calls tools, and a reward made of what the calls did.
 
+        tool_class   what its first call was, as `fathom_rapo@steered` reads it: 0 new search, 1 old search, 2 new page,
+                     3 cross-check, 4 old query
         label   +1 if all its calls are of use, -1 if all are redundant, 0 if some are
         steps   breadth * unique / searches + depth * (explored + min(verified, most)) / queries     right outcome
                 partial_credit * explored / calls                                                    wrong outcome
@@ -90,13 +92,14 @@ def tool_classes(
     asked = _questions(told, result_chars)
     found = ask(judge, [q for _, _, q in asked], retries=retries)
     lay = batch.layout
-    label = np.full(lay.S, np.nan)
+    label, kind = np.full(lay.S, np.nan), np.full(lay.S, -1)
     share = np.where([any(told.calls[row] for row in path) for path in told.paths], np.nan, 0.0)
     for (r, rows, _), classes in zip(asked, found.answers, strict=True):
         if classes is None:
             continue
         for row in {row for row in rows if lay.rollout[row] == r}:
-            label[row] = step_label([c for c, at in zip(classes, rows, strict=True) if at == row])
+            mine = [c for c, at in zip(classes, rows, strict=True) if at == row]
+            label[row], kind[row] = step_label(mine), CLASSES.index(mine[0])
         if into != "label":
             right = batch["outcome"][r] >= 0.5
             share[r] = steps_reward(
@@ -107,7 +110,7 @@ def tool_classes(
                 most_verifications=most_verifications,
                 partial_credit=partial_credit,
             )
-    made: dict[str, Any] = {"label": label}
+    made: dict[str, Any] = {"label": label, "tool_class": kind}
     if into != "label":
         share = np.where(np.isnan(batch["outcome"]), np.nan, share)
         made |= {"reward.steps": share} if into == "reward.steps" else _whole(batch, share)

@@ -16,7 +16,8 @@ CRITICS = 4
 ABOUT = (
     f"Columns made from {K} fresh rollouts from every state passed: `value`, `next_value` (shares won; the outcome at "
     "the end), `answer_prob` (`next_value`), `confidence` (how far it is from one half), `gain` (change of the log of "
-    "the share, each share drawn to one half by one rollout), `logratio` and `contribution` (change of the share), "
+    "the share, each share drawn to one half by one rollout), `logratio`, and as log-ratios of tokens too (change of "
+    "the share), `contribution` (the same, the first step's with the share at the start), `token_value` (`value`), "
     "`prior_value` (the share at the start). Columns made from "
     f"{CRITICS} judges, each wrong about a step with chance {WRONG:g}: `votes`, `label` (the first of them), `match`, "
     "`grounded` and `subgoal` (likewise), `score` and `useful` (share of them that call the step right). "
@@ -40,7 +41,7 @@ def equip(batch: Batch, random: np.random.Generator) -> Batch:
     begins = np.flatnonzero(lay.turn == 0)
     prior[lay.step_group[begins]] = value[begins]
     part = np.where(lay.turn == 0, after, change)
-    action = np.stack([windows(lay, batch["action"], m) for m in (1, 2, 3, lay.S + 1)], axis=1)
+    like = np.stack([windows(lay, batch["action"], m) for m in (1, 2, 3, lay.S + 1)], axis=1)
     made = batch.with_columns(
         value=value,
         next_value=after,
@@ -57,7 +58,7 @@ def equip(batch: Batch, random: np.random.Generator) -> Batch:
         subgoal=first,
         score=share,
         useful=share,
-        cluster=action,
+        cluster=like,
     )
     same = cells(lay.group, np.unique(batch["outcome"], return_inverse=True)[1])
     share_of_answer = np.bincount(same)[same] / np.bincount(lay.group)[lay.group]

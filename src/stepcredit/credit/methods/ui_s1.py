@@ -54,8 +54,8 @@ PRESETS = {
   journal={arXiv:2601.10712}, year={2026}}""",
         evidence="official code executed",
         code="https://github.com/quchangle1/MatchTIR",
-        needs="a reward for each turn (evidence `tool_match` makes it: how well its calls match the gold calls), "
-        "several rollouts per prompt",
+        needs="a reward for each turn (evidence `tool_match` makes it: how well its calls match the gold calls; "
+        "give --reward reward beside an outcome), several rollouts per prompt",
         bias="Both baselines are means over the prompt's rollouts (at a turn: over those that reach it, whose "
         "histories differ) and hold the own value. What nothing can be compared with keeps its raw value: a turn "
         "that only the longest rollout reaches, and a lone rollout, get uncentered returns on another scale, "
@@ -82,8 +82,8 @@ PRESETS = {
   journal={arXiv:2605.10325}, year={2026}}""",
         evidence="secondary text",
         code="https://github.com/thu-nics/VPR",
-        needs="an oracle's verdict on each turn as its reward (evidence `oracle` makes it), rollouts of a prompt "
-        "that start alike",
+        needs="an oracle's verdict on each turn as its reward (evidence `oracle@vpr` makes it; give --reward "
+        "reward beside an outcome), rollouts of a prompt that start alike",
         bias="The baseline is the mean over the rollouts that reach the turn, whose states differ after the first: "
         "it depends on earlier actions, and late turns have few survivors. Later turns are not looked at.",
         departures="The first version of the paper compares turns by their index, as here. Its code pools over the "
