@@ -26,7 +26,7 @@ NOTE = (
     "than one that they call wrong, inside a question; the outcome broadcast to every step gets {broadcast}. time: on "
     "100,000 steps, in times of `salt`. @quality ranks steps, it is no advantage. Methods that compare immediate "
     "rewards (vpr, f_grpo, step_grpo, virl, step_grpo_a, hi_agent, gui_libra) see one reward here, the outcome at the "
-    "last step: they have nothing to say of other steps, and r leaves out worlds where all their credit is equal. "
+    "last step: they have nothing to say of other steps. "
     "Methods on trees (spo_tree, treeps_rag, propa, portool, branchgrpo) are given the rollouts that began alike as a "
     "tree. Methods that ask for evidence have a section of their own. Intervals: see the sections."
 )

@@ -1,9 +1,12 @@
 """Plots of a suite's result as SVG, drawn by matplotlib (`pip install stepcredit[plots]`)."""
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stepcredit.bench.suite import Plot
+import numpy as np
+
+from stepcredit.bench.suite import Line, Plot
 from stepcredit.errors import MissingExtra
 
 
@@ -22,10 +25,11 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
     written = []
     with mpl.rc_context({"svg.hashsalt": "stepcredit", "svg.fonttype": "none", "font.size": 9}):
         for plot in plots:
-            figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+            lines = _distinct(plot.lines)
+            figure = Figure(figsize=(7.6, max(3.8, 0.7 + 0.17 * len(lines))), layout="constrained")
             axes = figure.subplots()
             colors = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
-            for i, one in enumerate(plot.lines):
+            for i, one in enumerate(lines):
                 ours = one.name.startswith("stepcredit")
                 color = "black" if ours else colors[i % len(colors)]
                 dash, label = "--" if "@" in one.name else "-", _plain(one.name)
@@ -34,7 +38,7 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
                     axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.12, lw=0)
             if plot.log_x:
                 axes.set_xscale("log", base=2)
-            ticks = sorted({x for one in plot.lines for x in one.x})
+            ticks = sorted({x for one in lines for x in one.x})
             axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axes.minorticks_off()
             axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
@@ -47,6 +51,23 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
     return written
 
 
+def _distinct(lines: Sequence[Line]) -> list[Line]:
+    """Lines that lie on one another, to half a hundredth, as one with all their names; the highest end first."""
+    kept: list[list[Line]] = []
+    for line in lines:
+        for same in kept:
+            first = same[0]
+            near = list(first.x) == list(line.x) and np.allclose(first.y, line.y, atol=0.005, equal_nan=True)
+            if near and first.low is None and line.low is None:
+                same.append(line)
+                break
+        else:
+            kept.append([line])
+    merged = [same[0]._replace(name=", ".join(one.name for one in same)) for same in kept]
+    return sorted(merged, key=lambda one: -one.y[-1] if len(one.y) and one.y[-1] == one.y[-1] else np.inf)
+
+
 def _plain(name: str) -> str:
-    """A legend's text: no formula, and shown although it begins with an underscore."""
+    """A legend's text: no formula, and shown although it begins with an underscore; long ones in several rows."""
+    name = "\n".join(textwrap.wrap(name, 34))
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

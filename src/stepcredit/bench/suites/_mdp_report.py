@@ -16,7 +16,23 @@ Found = Mapping[tuple[str, int], Mapping[str, Mapping[str, Any]]]
 
 FIGURES = ("pearson", "spearman", "sign", "same", "pooled", "cosine", "mse", "nmse", "bias", "variance")
 SURE = ("coverage", "coverage_nonzero", "width")
+CORRELATIONS = ("pearson", "spearman", "cosine")
 PAIRED = ("pearson", "spearman", "same", "cosine", "mse")
+
+
+def told(found: Found) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+    """The same, where a correlation is 0 in a world in which the credit is the same for all steps, so that it tells
+    nothing; it stays undefined where it is for every credit, as the truth is the same for all steps."""
+    out: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    for key, methods in found.items():
+        filled = {name: dict(one) for name, one in methods.items()}
+        for figure in CORRELATIONS:
+            by = {name: np.asarray(one[figure], float) for name, one in methods.items() if figure in one}
+            some = np.any([~np.isnan(x) for x in by.values()], axis=0) if by else np.zeros(0, bool)
+            for name, x in by.items():
+                filled[name][figure] = np.where(np.isnan(x) & some, 0.0, x).tolist()
+        out[key] = filled
+    return out
 
 
 def rows(found: Found) -> list[dict[str, Any]]:
@@ -164,9 +180,10 @@ def _means_table(found: Found, n: int) -> Table:
         ("method", *FIGURES, "calls", "not judged"),
         lines,
         "mse: squared error over the truth's, credit scaled by one number per setting; nmse = bias + variance: "
-        "unscaled. sign, same, pooled: 0.5 is chance. calls: rollouts per prompt. Worlds where a figure is undefined "
-        "(pearson: all credit equal) are left out. not judged: share of steps without credit; the figures are over the "
-        "others, so a method that abstains is not comparable.",
+        "unscaled. sign, same, pooled: 0.5 is chance. calls: rollouts per prompt. A credit that is the same for all "
+        "steps of a world tells nothing there: its correlations are 0; worlds where the truth is one are left out. "
+        "not judged: share of steps without credit; the figures are over the others, so a method that abstains is not "
+        "comparable.",
     )
 
 

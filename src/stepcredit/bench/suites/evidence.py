@@ -118,7 +118,7 @@ def _credit(name: str, batch: Batch) -> Any:
 
 def result(settings: Settings, values: Mapping[str, Any]) -> Result:
     """A row per kind of world and method, one per method of the game; a table of both."""
-    found = {(name, settings.n): values[f"world {name}"] for name in SETTINGS}
+    found = _mdp_report.told({(name, settings.n): values[f"world {name}"] for name in SETTINGS})
     rows, means = _mdp_report.rows(found), _mdp_report.means(found)
     games = [values[f"game24 {k}"] for k in range(settings.samplings)]
     game = score.means(g["tally"] for g in games)

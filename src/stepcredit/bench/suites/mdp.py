@@ -103,7 +103,7 @@ def _judge_batch(name: str, batch: Batch, random: np.random.Generator) -> Judged
 
 def result(settings: Settings, values: dict[str, Any]) -> Result:
     """Rows per setting, number of rollouts and method; means over settings; our own methods against every other."""
-    found = {(name, n): values[f"{name}, n={n}"] for n in settings.n for name in SETTINGS}
+    found = _mdp_report.told({(name, n): values[f"{name}, n={n}"] for n in settings.n for name in SETTINGS})
     told = [n for n in TOLD if n in settings.n] or [settings.n[-1]]
     groups = {title: tuple(group) for title, group in GROUPS.items()}
     more = {"means": _mdp_report.means(found), "paired": _mdp_report.paired(found)}
