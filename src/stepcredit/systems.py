@@ -95,6 +95,8 @@ def _own(system: System, field: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__name__)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
