@@ -180,6 +180,7 @@ ARGUMENTS = {
     "lint severity": ("lint runs.jsonl --fail-on bad", "one of: error, warning, info, never"),
     "method to explain": ("methods gigp", "did you mean 'gigpo'"),
     "output's suffix": ("convert runs.jsonl -o x.csv", "expected a suffix: .jsonl"),
+    "evidence output's suffix": ("evidence runs.jsonl --kind state -o x.csv", "expected a suffix: .jsonl"),
     "output's folder": ("convert runs.jsonl -o nope/x.jsonl", "nope: there is no such folder"),
     "output a folder": ("convert runs.jsonl -o folder.jsonl", "folder.jsonl: is a folder"),
     "report's folder": ("compare not-yet-read.jsonl --report nope/page.html", "nope: there is no such folder"),

@@ -272,7 +272,7 @@ def test_a_method_that_fails_is_a_row_and_a_run_goes_on_where_it_stopped(tmp_pat
     result = mdp.result(settings, values)
     rows = {(r["setting"], r["n"], r["method"]): r for r in result.rows}
     assert rows["5 det", 3, broken]["error"] == "RuntimeError: no" and "error" not in rows["5 det", 2, broken]
-    assert math.isnan(rows["5 det", 2, broken]["pearson"]) and rows["5 det", 2, broken]["pearson_undefined"] == 2
+    assert rows["5 det", 2, broken]["pearson"] == rows["5 det", 2, broken]["pearson_undefined"] == 0
     assert all(-1 <= r["pearson"] <= 1 for r in result.rows if r["method"] == "random")
     assert rows["5 det", 3, "Monte Carlo, K=4"]["calls"] == 3 + 4 * 15
     missing = {name for name in REFERENCES if ("stop", 2, name) not in rows}

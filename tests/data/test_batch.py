@@ -151,6 +151,9 @@ def test_prefixes_are_shared_paths():
         ([*shared_records(), Rollout(group="p", rollout="x", prefix=["b", "a"])], "expected every shared step from"),
         ([Rollout(group="p", rollout="x")] * 2, "rollout 'x': group 'p' holds two rollouts of this name"),
         ([Rollout(group=0, rollout=0, steps=[Step(evidence={"outcome": 1.0})])], "evidence 'outcome' has the name of"),
+        ([Rollout(group=0, rollout=0, evidence={"truncated": 300})], "'truncated' must be 0 or 1; got 300"),
+        ([Rollout(group=0, rollout=0, evidence={"stored": 0.5})], "'stored' must be a whole number; got 0.5"),
+        ([Rollout(group=0, rollout=0, steps=[Step(evidence={"v": []})])], "evidence 'v' of a step is an empty list"),
         ([Rollout(group=0, rollout=0, steps=[Step(evidence={"reward": 1.0})])], "evidence 'reward' has the name of"),
         (
             [Rollout(group=0, rollout=0, steps=[Step(evidence={"v": [1.0]}), Step(evidence={"v": 1.0})])],

@@ -127,3 +127,17 @@ def test_arrays_have_no_texts(name):
 def test_published_systems_are_found_by_their_own_names():
     assert {"calm": "subgoals@calm", "rrm_rubric": "rubric@rrm"}.items() <= systems().items()
     assert {"scope_ttrl": "vote_confidence@scope", "ttrl": "vote_confidence@ttrl"}.items() <= systems().items()
+
+
+@each
+@pytest.mark.parametrize(
+    ("judge", "options", "says"),
+    [
+        (None, {}, "cannot do without a judge"),
+        (lambda prompts: [7] * len(prompts), {}, "a reply of type int"),
+        (lambda prompts: [None] * len(prompts), {"retries": -1}, "retries must be 0 or more; got -1"),
+    ],
+)
+def test_what_is_no_judge_is_refused(name, judge, options, says):
+    with pytest.raises(StepCreditError, match=says):
+        run(name, everything(), judge, **options)

@@ -146,10 +146,18 @@ def test_thoughts_do_not_count():
     assert spoken("It lacks <think> tags.") == "It lacks <think> tags."
 
 
-def test_the_last_well_formed_verdict_counts():
+def test_the_last_verdict_counts():
     assert dimensions.read_ternary("<score>-1</score>, no: <score>0</score>, not <score>VERDICT</score>") == 0
     assert turn.read_fraction("<final_score>1,2</final_score> <final_score> 3 , 6 </final_score>") == 0.5
-    assert last("<a>1</a><A> 2 </A><a>x</a>", "a", r"(\d)")[1] == "2"
+    assert last("<a>1</a><A> 2 </A><a>VALUE</a>", "a", r"(\d)")[1] == "2"
+
+
+@pytest.mark.parametrize("end", ["<score>-2</score>", "<score>-1", "<score>", "<score></score>", "<SCORE>N/A</SCORE>"])
+def test_a_broken_last_verdict_leaves_no_earlier_one_standing(end):
+    with pytest.raises(Unreadable):
+        dimensions.read_ternary(f"At first I thought <score>+1</score>, but: {end}")
+    with pytest.raises(Unreadable):
+        turn.read_value("Expected value: 9? No. Expected value: -3")
 
 
 def test_indices():
@@ -204,7 +212,8 @@ def test_labels():
         "<labels>0:1</labels>": "not there",
         "<labels>1:1, 1:-1</labels>": "two labels",
         "<labels>1:2</labels>": "of the form",
-        "<labels>1:1 2:1</labels><labels>one:1</labels>": None,
+        "<labels>1:1 2:1</labels><labels>1:L, 2:L, 3:L</labels>": None,
+        "<labels>1:1 2:1</labels><labels>one:1</labels>": "of the form",
     }.items():
         if why is None:
             assert steps.read_labels(reply, 3) == {0: 1, 1: 1}

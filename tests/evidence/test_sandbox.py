@@ -193,3 +193,8 @@ def test_nothing_is_left_running(monkeypatch):
     assert started[0].returncode is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(started[0].pid, 0)
+
+
+def test_code_that_is_nested_too_deeply_is_refused():
+    with pytest.raises(SandboxError):
+        run("def f(x):\n    return " + "-" * 19_000 + "x", "f", [1])

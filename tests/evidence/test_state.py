@@ -34,6 +34,13 @@ def test_history_tells_orders_apart_and_set_does_not():
     assert len(set(with_states(batch(*seen), "set")["state"][[2, 5]])) == 1
 
 
+@pytest.mark.parametrize("source", ["history", "set"])
+def test_keys_are_those_of_any_other_batch(source):
+    """Files that were made apart can be joined."""
+    alone, both = with_states(batch(["y", "x", "-"]), source), with_states(batch(["a", "b"], ["y", "x", "-"]), source)
+    assert keys(alone) == keys(both)[2:] and len(set(keys(both))) == 4
+
+
 def test_set_counts_a_thing_seen_twice_once():
     s = with_states(batch(["x", "x", "-"]), "set")["state"]
     assert s[1] == s[2] != s[0]

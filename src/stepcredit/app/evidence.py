@@ -47,7 +47,7 @@ def evidence(
 
     Example: stepcredit evidence runs.jsonl --kind state --set near=minhash -o with_states.jsonl
     """
-    writable(output)
+    writable(output, rollouts=True)
     found = get(kind)
     options = pairs(set, "--set")
     batch = load(rollouts, format, map, on_error, segment)

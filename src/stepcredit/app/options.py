@@ -1,6 +1,7 @@
 """Options that several commands share, and how their text becomes values."""
 
 import inspect
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -15,6 +16,7 @@ from stepcredit.app.console import note, notes
 from stepcredit.credit.registry import convert_options
 from stepcredit.data import Batch, Reading, Rollout, formats
 from stepcredit.data.presence import Presence
+from stepcredit.data.writing import Writer
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.evidence.state import NORMALIZERS, with_states
 
@@ -241,11 +243,15 @@ def stated(batch: Batch, states: str | None, normalize: str) -> Batch:
     return with_states(batch, states, normalize=[n.strip() for n in normalize.split(",") if n.strip()])
 
 
-def writable(path: Path | None) -> None:
-    """Fail before the work, not after it, where a file cannot be made."""
+def writable(path: Path | None, *, rollouts: bool = False) -> None:
+    """Fail before the work, not after it, where a file (of rollouts) cannot be made."""
     if path is None:
         return
     if path.is_dir():
         raise DataError("is a folder", file=path, expected="the name of a file")
     if not path.parent.is_dir():
         raise DataError("there is no such folder", file=path.parent, hint="make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError("the folder is read-only", file=path.parent)
+    if rollouts:
+        Writer(path)

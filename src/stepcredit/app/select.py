@@ -46,7 +46,7 @@ def select(
 
     Example: stepcredit select runs.jsonl --selector dapo -o kept.jsonl
     """
-    writable(output)
+    writable(output, rollouts=True)
     batch = load(rollouts, format, map, on_error, segment)
     made = choose(batch, selector, reward=reward.value if reward else None, **pairs(set, "--set"))
     notes(made.notes)

@@ -65,7 +65,7 @@ def state(
         raise StepCreditError("--near says how states are made", hint="with it: --from last (or history, set)")
     if near and near not in NEAR_TEXTS:
         raise UnknownName("way to tell near duplicates", near, NEAR_TEXTS)
-    writable(output)
+    writable(output, rollouts=True)
     batch = load(rollouts, format, map, on_error, segment)
     chosen = [n.strip() for n in normalize.split(",") if n.strip()]
     if source is None:

@@ -96,7 +96,7 @@ def _facts(rollouts: Sequence[Rollout], group: Ints, columns: Columns, keys: Key
         wrong = [v for v in values if isinstance(v, str)]
         if wrong:
             raise DataError(f"evidence {name!r} of a rollout must be a number", got=wrong[0], expected="a number")
-        columns[name] = _typed(values, "float" if known is None else known.kind)
+        columns[name] = _typed(name, values, "float" if known is None else known.kind)
         if known is None:
             axes[name] = "R"
 
@@ -116,13 +116,27 @@ def _of_tasks(name: str, values: Sequence[Any], rollouts: Sequence[Rollout], gro
     return out
 
 
-def _typed(values: Any, kind: str) -> NDArray[Any]:
-    """Numbers as a column of their kind holds them; None is NaN, or -1."""
+def _typed(name: str, values: Any, kind: str) -> NDArray[Any]:
+    """Numbers as a column of their kind holds them; None is NaN, or -1.
+
+    Raises:
+        DataError: a number that the kind cannot hold.
+    """
     numbers = np.array(values, dtype=np.float64)
     if kind == "float":
         return numbers
-    whole: NDArray[Any] = np.where(np.isnan(numbers), -1, numbers).astype(np.int8 if kind == "bool" else np.int64)
-    return whole
+    whole = np.where(np.isnan(numbers), -1.0, numbers)
+    most = 1 if kind == "bool" else 2**53
+    wrong = (whole != np.floor(whole)) | (whole < -1) | (whole > most)
+    if wrong.any():
+        raise DataError(
+            f"evidence {name!r} must be {'0 or 1' if kind == 'bool' else 'a whole number'}",
+            got=float(whole[wrong].flat[0]),
+            expected="0 or 1; None, or -1, where it is not known"
+            if kind == "bool"
+            else "0, 1, 2, ...; None if unknown",
+        )
+    return whole.astype(np.int8 if kind == "bool" else np.int64)
 
 
 def _states(rollouts: Sequence[Rollout], steps: Sequence[Step], columns: Columns, keys: Keys) -> None:
@@ -148,6 +162,8 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
         if name in _FIELDS or (known is not None and (known.axis != "S" or known.kind == "id")):
             raise DataError(f"evidence {name!r} has the name of a column of another kind", hint="rename the evidence")
         values = [s.evidence.get(name) for s in steps]
+        if any(v == [] for v in values):
+            raise DataError(f"evidence {name!r} of a step is an empty list", expected="numbers; null if unknown")
         widths = {len(v) if isinstance(v, list) else 0 for v in values if v is not None}
         if len(widths) > 1:
             raise DataError(f"evidence {name!r} must have one width", got=sorted(widths), expected="equal lengths")
@@ -155,7 +171,7 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
             if known is not None and not known.wide:
                 raise DataError(f"evidence {name!r} is one number per step", got=f"a list of {width}")
             values = [[None] * width if v is None else v for v in values]
-        columns[name] = _typed(values, "float" if known is None else known.kind)
+        columns[name] = _typed(name, values, "float" if known is None else known.kind)
         if known is None:
             axes[name] = "S"
     for name in dict.fromkeys(chain.from_iterable(s.credit for s in steps)):

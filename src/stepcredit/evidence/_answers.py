@@ -4,7 +4,7 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from stepcredit.data.batch import Batch
@@ -15,7 +15,7 @@ from stepcredit.evidence._texts import records
 Extract = Literal["whole", "boxed", "tag", "marker", "last_number", "last_line"]
 Answers: TypeAlias = str | Sequence[str | None] | Callable[[Rollout], str | None] | None
 
-_LINE = re.compile(r"^\s*(?:####|(?:Final )?Answer:|A:)[ \t]*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
+_LINE = re.compile(r"^[^\S\n]*+(?:####|(?:Final )?Answer:|A:)[ \t]*+(\S.*)", re.MULTILINE | re.IGNORECASE)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _TO_BLANK = str.maketrans(dict.fromkeys(string.punctuation, " "))
@@ -49,6 +49,17 @@ def tagged(text: str, tag: str) -> str | None:
     end = text.rfind(f"</{tag}>")
     start = text.rfind(f"<{tag}>", 0, end) if end >= 0 else -1
     return None if start < 0 else text[start + len(tag) + 2 : end].strip()
+
+
+def between(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """(start, end) of what stands between each opening and the closing behind it, in time linear in the text.
+
+    One pattern of both, opening(.*?)closing, walks to the end of the text from each opening that nothing closes.
+    """
+    at = 0
+    while (begin := opening.search(text, at)) and (end := closing.search(text, begin.end())):
+        yield begin.end(), end.start()
+        at = end.end()
 
 
 def after(text: str, marker: str) -> str | None:
@@ -111,8 +122,11 @@ def final_answer(text: str) -> str | None:
     >>> final_answer("so \\boxed{\\frac{1}{2}}. Done"), final_answer("A: 3\nA: 4"), final_answer("4")
     ('\\frac{1}{2}', '4', None)
     """
+    found = tagged(text, "answer") or boxed(text)
+    if found:
+        return found
     lines = _LINE.findall(text)
-    return tagged(text, "answer") or boxed(text) or (lines[-1] if lines else None)
+    return lines[-1].rstrip() if lines else None
 
 
 def answers_of(batch: Batch, answers: Answers, who: str) -> list[str | None]:

@@ -50,8 +50,12 @@ def ask(judge: Judge, questions: Sequence[Question[T]], *, retries: int = 0) -> 
     A prompt sent again says so, and what was wrong, in a last line: a judge that caches would repeat its reply.
 
     Raises:
-        StepCreditError: the judge does not give one reply per prompt.
+        StepCreditError: the judge does not give one reply per prompt, or gives something else than text; retries < 0;
+            the judge is None.
     """
+    _at_least_none(retries)
+    if judge is None:
+        raise StepCreditError("this evidence cannot do without a judge", hint="a function: prompts -> replies")
     answers: list[T | None] = [None] * len(questions)
     why: dict[int, str] = {}
     left, calls = list(range(len(questions))), 0
@@ -67,6 +71,11 @@ def ask(judge: Judge, questions: Sequence[Question[T]], *, retries: int = 0) -> 
                 hint="one per prompt, None where there is none",
             )
         for i, reply in zip(left, replies, strict=True):
+            if not isinstance(reply, str | None):
+                raise StepCreditError(
+                    f"the judge gave a reply of type {type(reply).__name__}",
+                    hint="one text per prompt, None where there is none",
+                )
             try:
                 answers[i] = questions[i].read(reply) if reply is not None else None
                 why.pop(i, None)
@@ -80,6 +89,7 @@ def ask(judge: Judge, questions: Sequence[Question[T]], *, retries: int = 0) -> 
 
 def cost_of(questions: int, retries: int, kind: str = "judge") -> Cost:
     """What asking so many questions costs."""
+    _at_least_none(retries)
     return Cost({kind: questions * (1 + retries)}, at_most=retries > 0 and questions > 0)
 
 
@@ -94,6 +104,11 @@ def options_of(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[s
     for name in given.keys() - known.keys():
         raise UnknownName(f"option of {function.__name__}", name, known)
     return {**known, **given}
+
+
+def _at_least_none(retries: int) -> None:
+    if retries < 0:
+        raise StepCreditError(f"retries must be 0 or more; got {retries}")
 
 
 def _again(attempt: int, why: str | None) -> str:

@@ -104,7 +104,10 @@ def run(
         SandboxError: the code was refused, failed, or took too long or too much.
         StepCreditError: this system has no limits for processes.
     """
-    check(code, function)
+    try:
+        check(code, function)
+    except RecursionError:
+        raise SandboxError("the code is nested too deeply") from None
     return _execute(code, function, inputs, seconds=seconds, memory=memory, output=output, each=each)
 
 
@@ -176,7 +179,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 _CHILD = r'''
-import json, math, os, re, resource, sys
+import json, math, os, re, resource, sys, unicodedata, warnings
 
 given = json.loads(sys.stdin.buffer.read())
 out = sys.stdout.buffer

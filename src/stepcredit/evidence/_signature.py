@@ -6,10 +6,11 @@ Tokens: "K:" a control structure, "V:" what is run or called, "W:" a literal.
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from stepcredit.evidence._answers import between
 from stepcredit.plugins import extra
 
 LONGEST_WORD = 96
@@ -51,8 +52,8 @@ _CONTROL = (
     ast.DictComp,
     ast.GeneratorExp,
 )
-_CODE_TAG = re.compile(r"<code>\s*(.*?)\s*</code>", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n`]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_CODE, _CODE_END = re.compile("<code>", re.IGNORECASE), re.compile("</code>", re.IGNORECASE)
+_FENCE = re.compile(r"(`{3,}|~{3,})[^`]*")
 CODE_ARGUMENTS = ("command", "cmd", "code", "script", "input", "source")
 
 
@@ -68,11 +69,25 @@ def code_in(text: str) -> str:
     >>> code_in("List them.\\n```bash\\nls -l\\n```")
     'ls -l'
     """
-    tag = _CODE_TAG.search(text)
-    if tag:
-        return tag.group(1)
-    blocks = [found.group(2) for found in _FENCE.finditer(text)]
-    return "\n".join(b.strip("\n") for b in blocks) if blocks else text.strip()
+    for start, end in between(text, _CODE, _CODE_END):
+        return text[start:end].strip()
+    blocks = _fenced(text.split("\n"))
+    return "\n".join(blocks) if blocks else text.strip()
+
+
+def _fenced(lines: Sequence[str]) -> list[str]:
+    """What closed fences hold."""
+    last: dict[str, int] = {line.rstrip(" \t"): i for i, line in enumerate(lines)}
+    blocks: list[str] = []
+    begin, fence = -1, ""
+    for i, line in enumerate(lines):
+        if begin >= 0:
+            if line.rstrip(" \t") == fence:
+                blocks.append("\n".join(lines[begin + 1 : i]).strip("\n"))
+                begin = -1
+        elif (found := _FENCE.fullmatch(line)) and last.get(found[1], -1) > i:
+            begin, fence = i, found[1]
+    return blocks
 
 
 def shell_signature(command: str, *, single_quoted: bool = False) -> list[str]:

@@ -13,6 +13,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence import _queries, _texts
+from stepcredit.evidence._answers import between
 from stepcredit.evidence._regress import Fit, Loss
 from stepcredit.evidence._sandbox import SandboxError, run
 from stepcredit.evidence.attribution import contribute
@@ -50,6 +51,7 @@ PRESETS = {
 }
 
 FUNCTION = "factors"
+_FENCE, _FENCE_END = re.compile(r"```[^\n`]*\n"), re.compile("```")
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ def write_factors(
     """
     if candidates < 1 or retries < 0:
         raise StepCreditError(f"candidates must be at least 1 and retries 0; got {candidates}, {retries}")
+    if judge is None:
+        raise StepCreditError("latent_reward cannot do without a judge", hint="a function: prompts -> replies")
     ask = _question(description, examples, direct)
     replies = list(_queries.answered(judge([ask] * candidates), candidates, "the judge of latent_reward"))
     calls, said = candidates, replies[0]
@@ -214,8 +218,9 @@ def _question(description: str, examples: Sequence[Mapping[str, Any]], direct: b
 
 def _code(reply: str | None) -> str:
     """The last block of code of a reply, or all of it."""
-    blocks = re.findall(r"```(?:python)?[^\n]*\n(.*?)```", reply or "", re.DOTALL)
-    return (blocks[-1] if blocks else reply or "").strip()
+    text = reply or ""
+    blocks = [text[start:end] for start, end in between(text, _FENCE, _FENCE_END)]
+    return (blocks[-1] if blocks else text).strip()
 
 
 def _fault(code: str, examples: Sequence[Mapping[str, Any]], direct: bool, seconds: float) -> str:

@@ -11,6 +11,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import DataError, StepCreditError, UnknownName
 from stepcredit.evidence import _texts
+from stepcredit.evidence._answers import between
 from stepcredit.evidence.card import Cost, EvidenceCard
 
 CARD = EvidenceCard(
@@ -35,10 +36,10 @@ PRESETS = {"gui-libra": Preset({"rule": "compat"}, "GUI-Libra SFT/src/aguvis/dat
 Name = Literal["reasoning", "action", "grounding"]
 Rule = Literal["spans", "compat"]
 Offsets = Sequence[Sequence[int]]
-_PATTERNS: Mapping[Name, re.Pattern[str]] = {
-    "reasoning": re.compile(r"<think(?:ing)?>(.*?)</think(?:ing)?>", re.DOTALL),
-    "action": re.compile(r"<answer>(.*?)</answer>", re.DOTALL),
-    "grounding": re.compile(r'"point_2d"\s*:\s*(\[[^\]]*\])'),
+_PATTERNS: Mapping[Name, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    "reasoning": (re.compile("<think(?:ing)?>"), re.compile("</think(?:ing)?>")),
+    "action": (re.compile("<answer>"), re.compile("</answer>")),
+    "grounding": (re.compile(r'"point_2d"\s*+:\s*+(?=\[)'), re.compile(r"(?<=\])")),
 }
 
 
@@ -56,7 +57,7 @@ def spans(text: str) -> list[Span]:
     >>> spans('<answer>{"point_2d": [3, 4]}</answer>')
     [Span(name='action', start=8, end=28), Span(name='grounding', start=21, end=27)]
     """
-    return [Span(name, *found.span(1)) for name, pattern in _PATTERNS.items() for found in pattern.finditer(text)]
+    return [Span(name, *found) for name, patterns in _PATTERNS.items() for found in between(text, *patterns)]
 
 
 def offsets_of(pieces: Iterable[str]) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -210,22 +211,26 @@ def _decoded(batch: Batch, name: str, normalize: Sequence[str]) -> list[Hashable
 
 
 def _accumulated(layout: Layout, before: Sequence[Hashable], *, ordered: bool) -> list[Hashable]:
-    """[S] key of all observations up to each step: interned, so that a long history costs no more than a short one."""
-    number: dict[Any, int] = {}
+    """[S] key of all observations up to each step: a digest, the same in every batch, so that files can be joined."""
+    kind = "history" if ordered else "set"
     seen: list[Any] = [None] * layout.S
+    keys: list[Hashable] = [None] * layout.S
     for s, p in enumerate(layout.previous.tolist()):
         last = before[s]
         if last is None or (p >= 0 and seen[p] is None):
             continue
-        if p < 0:
-            seen[s] = (START,) if ordered else frozenset((START,))
-        elif ordered:
-            seen[s] = (number[seen[p]], last)
+        one = _digest(last)
+        if ordered:
+            seen[s] = one if p < 0 else _digest(seen[p] + one)
+            keys[s] = f"{kind}:{seen[s].hex()}"
         else:
-            seen[s] = seen[p] | {last}
-        number.setdefault(seen[s], len(number))
-    kind = "history" if ordered else "set"
-    return [None if key is None else f"{kind}:{number[key]}" for key in seen]
+            seen[s] = frozenset((one,)) if p < 0 else seen[p] | {one}
+            keys[s] = f"{kind}:{_digest(b''.join(sorted(seen[s]))).hex()}"
+    return keys
+
+
+def _digest(key: Hashable) -> bytes:
+    return blake2b(key if isinstance(key, bytes) else repr(key).encode(), digest_size=16).digest()
 
 
 def _of_column(batch: Batch, name: str, normalize: Sequence[str]) -> list[Hashable]:

@@ -11,7 +11,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.layout import Floats
 from stepcredit.errors import DataError, UnknownName
 from stepcredit.evidence import _texts
-from stepcredit.evidence._answers import token_f1
+from stepcredit.evidence._answers import between, token_f1
 from stepcredit.evidence._calls import Call, read, read_gold
 from stepcredit.evidence._match import Assign, best_pairs, greedy_pairs, transport
 from stepcredit.evidence.card import EvidenceCard
@@ -123,10 +123,9 @@ def tool_match(
     """
     gold = [read_gold(g, "tool_match") for g in _texts.references(batch, reference, "tool_match")]
     steps = _texts.steps(batch, "tool_match")
-    tagged = re.compile(f"<{re.escape(answer_tag)}>(.*?)</{re.escape(answer_tag)}>", re.DOTALL)
-    said = [tagged.search(s.text or "") for s in steps]
-    answers = _answers(batch, answer, any(said))
-    calls = [[] if said[i] else [read(c) for c in s.tool_calls] for i, s in enumerate(steps)]
+    said = [_tagged(s.text or "", answer_tag) for s in steps]
+    answers = _answers(batch, answer, any(text is not None for text in said))
+    calls = [[] if said[i] is not None else [read(c) for c in s.tool_calls] for i, s in enumerate(steps)]
     paths = batch.layout.paths
     walked = np.zeros(paths.rows.size)
     for r in range(batch.layout.R):
@@ -136,10 +135,16 @@ def tool_match(
         rewards = call_rewards(mine, gold[r], assign=assign, unmatched=unmatched, reg=reg)
         walked[start:end] = _per_turn(rewards, [len(calls[row]) for row in rows])
         for at, row in enumerate(rows):
-            match = said[row]
-            if match is not None and answers[r] is not None:
-                walked[start + at] = token_f1(match.group(1), str(answers[r]), unique=True)
+            text = said[row]
+            if text is not None and answers[r] is not None:
+                walked[start + at] = token_f1(text, str(answers[r]), unique=True)
     return batch.with_columns(reward=batch.layout.merge(walked), note=_note(batch, assign, calls))
+
+
+def _tagged(text: str, tag: str) -> str | None:
+    """What the first <tag>...</tag> holds."""
+    found = between(text, re.compile(re.escape(f"<{tag}>")), re.compile(re.escape(f"</{tag}>")))
+    return next((text[start:end] for start, end in found), None)
 
 
 def _answers(batch: Batch, answer: _texts.Reference, needed: bool) -> list[Any]:

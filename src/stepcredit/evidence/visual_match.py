@@ -33,10 +33,8 @@ CARD = EvidenceCard(
 
 Kind = Literal["segment", "frame", "box"]
 _LIST = r"\[([0-9.,\s]+)\]"
-_CALL = r"{}\(.*?\)\s*=\s*"
-_SEGMENT = re.compile(_CALL.format("FIND_SEGMENT") + rf"(?:{_LIST}|(\d+))")
-_FRAME = re.compile(_CALL.format("FIND_FRAME") + rf"(?:{_LIST}|(\d+))")
-_BOX = re.compile(_CALL.format("SPATIAL_ZOOM") + rf"(?:{_LIST}|\(?([0-9.]+(?:\s*,\s*[0-9.]+){{3}})\)?)")
+_NUMBERED = re.compile(rf"\)\s*+=\s*+(?:{_LIST}|(\d+))")
+_BOXED = re.compile(rf"\)\s*+=\s*+(?:{_LIST}|\(?([0-9.]+(?:\s*,\s*[0-9.]+){{3}})\)?)")
 
 
 class Look(NamedTuple):
@@ -66,7 +64,9 @@ def looks(text: str) -> list[Look]:
     out: list[Look] = []
     frame: float | None = None
     for line in text.split("\n"):
-        segments, frames, boxes = (_numbers(pattern.search(line)) for pattern in (_SEGMENT, _FRAME, _BOX))
+        segments = _result(line, "FIND_SEGMENT(", _NUMBERED)
+        frames = _result(line, "FIND_FRAME(", _NUMBERED)
+        boxes = _result(line, "SPATIAL_ZOOM(", _BOXED)
         out += [Look("segment", n) for n in segments]
         out += [Look("frame", n) for n in frames]
         frame = frames[-1] if frames else frame
@@ -192,7 +192,10 @@ def _box(box: Sequence[Any]) -> tuple[float, ...]:
     return left, top, right, bottom
 
 
-def _numbers(match: re.Match[str] | None) -> list[float]:
+def _result(line: str, call: str, result: re.Pattern[str]) -> list[float]:
+    """Numbers after the first call of this name that has a result."""
+    at = line.find(call)
+    match = result.search(line, at + len(call)) if at >= 0 else None
     if match is None:
         return []
     parts = (p.strip() for p in (match.group(1) or match.group(2)).split(","))

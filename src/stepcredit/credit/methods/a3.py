@@ -18,7 +18,8 @@ CARD = Card(
     code="https://github.com/Hoyant-Su/Agentic-RL-A3",
     evidence="official code executed",
     needs="one outcome per rollout in 0..1, several rollouts per prompt, and for each step which actions of other "
-    "rollouts at its turn are like it (`cluster`, one clustering per length of history)",
+    "rollouts at its turn are like it (`cluster`, one clustering per length of history). Memory "
+    "grows with the square of the rollouts of a prompt",
     bias="The baseline of the residual is the mean over rollouts with a like action, so it depends on the action; that "
     "of a branch holds its own rollouts. With half of the outcomes 1 the lower median is 0: winners get credit and "
     "losers none. Rollouts of different length are compared turn by turn, so late turns have few to be compared with.",

@@ -2,8 +2,8 @@
 
 Texts of rollouts stand between lines that none of them contains, so they cannot close their place and pose as
 instructions; a parser reads the reply alone. The form that is asked for is shown with words in place of the verdict, so
-that a reply that repeats the prompt holds none. Of several verdicts in a reply the last well-formed one counts: judges
-think aloud, quote the form they were asked for, and change their minds.
+that a reply that repeats the prompt holds none. Of several verdicts in a reply the last counts, as judges think aloud
+and change their minds; one that is broken or cut off is no verdict, and does not leave an earlier one standing.
 """
 
 import json
@@ -56,15 +56,17 @@ def call_text(call: ToolCall) -> str:
 
 
 def spoken(reply: str) -> str:
-    """What a reply says after the reasoning that it opens with, if it does.
+    """What a reply says after the reasoning that it opens with, if it does. Templates that open it themselves leave
+    replies in which it only closes.
 
     Raises:
         Unreadable: it was cut off in the middle of it.
     """
-    if not reply.lstrip().startswith("<think>"):
+    begins = reply.lstrip().startswith("<think>")
+    if not begins and "<think>" in reply.partition("</think>")[0]:
         return reply
     _, closed, said = reply.rpartition("</think>")
-    if not closed:
+    if begins and not closed:
         raise Unreadable("cut off while thinking")
     return said
 
@@ -72,13 +74,24 @@ def spoken(reply: str) -> str:
 def last(reply: str, tag: str, content: str) -> re.Match[str]:
     """The last `<tag>content</tag>` of a reply; `content` is a pattern, its groups are the match's.
 
+    A tag that repeats the form that was asked for, with words in place of the verdict, is passed over.
+
     Raises:
-        Unreadable: there is none.
+        Unreadable: there is none, or the last <tag> holds something else.
     """
-    found = list(re.finditer(rf"<{tag}>\s*+{content}\s*+</{tag}>", spoken(reply), re.ASCII | re.IGNORECASE))
-    if not found:
-        raise Unreadable(f"no <{tag}> of the form asked for")
-    return found[-1]
+    said = spoken(reply)
+    form = re.compile(rf"<{tag}>\s*+{content}\s*+</{tag}>", re.ASCII | re.IGNORECASE)
+    asked = re.compile(rf"<{tag}>[^<]*?\b{_BLANKS}\b[^<]*</{tag}>", re.IGNORECASE)
+    for begin in reversed([m.start() for m in re.finditer(f"<{tag}>", said, re.IGNORECASE)]):
+        if found := form.match(said, begin):
+            return found
+        if not asked.match(said, begin):
+            break
+    raise Unreadable(f"no <{tag}> of the form asked for")
+
+
+_BLANKS = "(?-i:SCORE|MAXIMUM|NUMBERS|POINTS|VERDICT|ANSWER|CLASS|VALUE|L|V)"
+"""The words that stand in place of a verdict in the forms."""
 
 
 def indices(listed: str, size: int) -> set[int]:

@@ -92,9 +92,11 @@ def read_value(reply: str) -> float:
     >>> read_value("8. So:\\nExpected value: 7")
     7.0
     """
-    found = _VALUE.findall(spoken(reply))
-    if not found:
+    said = spoken(reply)
+    begins = [m.start() for m in re.finditer("Expected value:", said, re.IGNORECASE)]
+    found = _VALUE.match(said, begins[-1]) if begins else None
+    if found is None:
         raise Unreadable("no expected value")
-    if int(found[-1]) > 10:
+    if int(found[1]) > 10:
         raise Unreadable("a value out of range")
-    return float(found[-1])
+    return float(found[1])
