@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from shelf_checks import every_option_and_preset_has_a_golden, says_what_it_must
 
 from stepcredit import credit
 from stepcredit.testing import CHECKS, check, check_goldens
@@ -19,25 +20,14 @@ def test_contract(name, property):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_goldens_hold_and_set_every_option(name):
-    used = check_goldens(GOLDENS / f"{name}.json")
-    idle = set(credit.get(name).options) - used
-    assert not idle, f"no golden of {name} sets {idle}"
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_every_preset_has_a_golden(name):
-    text = (GOLDENS / f"{name}.json").read_text()
-    idle = {p for p in credit.get(name).presets if f'"{name}@{p}"' not in text}
-    assert not idle, f"no golden of {name} uses the presets {idle}"
+def test_goldens_hold_and_use_every_option_and_preset(name):
+    path = GOLDENS / f"{name}.json"
+    every_option_and_preset_has_a_golden(credit.get(name), path, check_goldens(path))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_cards_say_what_they_must(name):
-    card = credit.get(name).card
-    for field in ("title", "paper", "needs", "bias", "departures", "bibtex"):
-        assert getattr(card, field).strip(), f"{name}: card says nothing of {field}"
-    assert card.bibtex.lstrip().startswith("@") and card.bibtex.count("{") == card.bibtex.count("}")
+    says_what_it_must(name, credit.get(name).card)
 
 
 def test_a_waiver_that_is_not_needed_is_caught(tmp_path):

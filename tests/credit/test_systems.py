@@ -1,5 +1,7 @@
 """One list of every published system, whatever it is here."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,19 @@ def test_what_was_gathered_is_cited_with_the_method_that_used_it():
 
 def test_a_paper_is_cited_once_even_where_method_and_evidence_both_name_it():
     assert sc.cite("capo", "judge_steps@capo") == sc.cite("capo")
+
+
+def test_a_paper_has_one_key_whatever_cites_it():
+    """`cite` tells entries apart by their keys: with two, a bibliography would list the paper twice."""
+    keys: dict[str, set[str]] = {}
+    for name in systems.names():
+        system = systems.get(name)
+        for entry in (system.card.bibtex, *(p.bibtex or "" for p in system.presets.values())):
+            for one in re.split(r"(?m)^(?=@)", entry):
+                for number in set(re.findall(r"\b\d{4}\.\d{5}\b", one)):
+                    keys.setdefault(number, set()).add(one.partition("{")[2].partition(",")[0])
+    assert len(keys) > 50
+    assert {number: found for number, found in keys.items() if len(found) > 1} == {}
 
 
 def test_gathering_says_which_models_are_missing():

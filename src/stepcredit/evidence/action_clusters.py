@@ -20,7 +20,7 @@ from stepcredit.plugins import extra
 CARD = EvidenceCard(
     title="A3: clusters of action sub-chains",
     paper="arXiv:2605.08013",
-    bibtex="""@misc{su2026cli,
+    bibtex="""@misc{su2026learning,
   title={Learning CLI Agents with Structured Action Credit under Selective Observation},
   author={Su, Haoyang and Wen, Ying}, eprint={2605.08013}, archivePrefix={arXiv}, year={2026}}""",
     code="https://github.com/Hoyant-Su/Agentic-RL-A3",

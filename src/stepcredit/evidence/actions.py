@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("calls", "shell", "python", "text")
 CARD = EvidenceCard(
     title="Keys of actions: tool calls, shell and Python by their syntax tree",
     paper="arXiv:2605.08013",
-    bibtex="""@misc{su2026cli,
+    bibtex="""@misc{su2026learning,
   title={Learning CLI Agents with Structured Action Credit under Selective Observation},
   author={Su, Haoyang and Wen, Ying}, eprint={2605.08013}, archivePrefix={arXiv}, year={2026}}""",
     code="https://github.com/Hoyant-Su/Agentic-RL-A3",

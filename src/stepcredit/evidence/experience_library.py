@@ -292,13 +292,14 @@ class Memory:
     """What to tell the policy before a step.
 
     Args:
+        experience: the library that is asked.
         golden, warning: lessons of each zone.
         warmup: recalls of the first `warmup` updates of the policy (`step`) find nothing.
         least: nor do those of a library with fewer lessons.
         cached: observations whose lessons are remembered until the library changes.
     """
 
-    library: Library
+    experience: Library
     clusters: Clusters = field(default_factory=Clusters)
     golden: int = 2
     warning: int = 1
@@ -311,10 +312,10 @@ class Memory:
     def recall(self, observation: str, *, task_type: str | None = None, step: int | None = None) -> list[Lesson]:
         """Lessons for an observation, golden ones first: those linked to its cluster, else the best of the library,
         which are linked to it. step: updates of the policy so far; None: past the warmup."""
-        if (step is not None and step < self.warmup) or len(self.library) < max(self.least, 1):
+        if (step is not None and step < self.warmup) or len(self.experience) < max(self.least, 1):
             return []
-        if self._version != self.library.version:
-            self._seen, self._version = {}, self.library.version
+        if self._version != self.experience.version:
+            self._seen, self._version = {}, self.experience.version
         key = (task_type, observation[:CACHE_KEY].strip().lower())
         if key in self._seen:
             return self._seen[key]
@@ -323,7 +324,7 @@ class Memory:
         found = self._linked(cluster)
         if not found:
             for zone, k in zip(ZONES, (self.golden, self.warning), strict=True):
-                best = self.library.best(zone, observation, k, task_type=task_type)
+                best = self.experience.best(zone, observation, k, task_type=task_type)
                 known = cluster.lessons[zone]
                 known += [one.id for one in best if one.id not in known]
                 found += best
@@ -337,7 +338,7 @@ class Memory:
         """The first lessons linked to the cluster, without those that the library has dropped."""
         out: list[Lesson] = []
         for zone, k in zip(ZONES, (self.golden, self.warning), strict=True):
-            by_id = {one.id: one for one in self.library.lessons(zone)}
+            by_id = {one.id: one for one in self.experience.lessons(zone)}
             out += [by_id[i] for i in cluster.lessons[zone][:k] if i in by_id]
         return out
 

@@ -56,7 +56,8 @@ PRESETS = {
         title="PPR: Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks",
         paper="arXiv:2509.25598",
         bibtex=(
-            "@misc{xu2025ppr, title={Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks}, "
+            "@misc{xu2025hybrid, "
+            "title={Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks}, "
             "author={Xu, Peiran and Li, Zhuohao and Xing, Xiaoying and Zhang, Guannan and Li, Debiao and Shi, Kunyu}, "
             "year={2025}, eprint={2509.25598}, archivePrefix={arXiv}}"
         ),

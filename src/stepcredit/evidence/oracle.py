@@ -38,7 +38,7 @@ __all__ = [
 CARD = EvidenceCard(
     title="VPR: verdicts of an oracle on turns",
     paper="arXiv:2605.10325",
-    bibtex="""@misc{yuan2026vpr,
+    bibtex="""@misc{yuan2026verifiable,
   title={Verifiable Process Rewards for Agentic Reasoning},
   author={Yuan, Huining and Xu, Zelai and Wang, Huaijie and Yi, Xiangmin and Gao, Jiaxuan and Zhang, Xiao-Ping and
     Wang, Yu and Yu, Chao and Wu, Yi},

@@ -32,7 +32,7 @@ CARD = EvidenceCard(
     bibtex="""@inproceedings{broder1997resemblance,
   title={On the resemblance and containment of documents}, author={Broder, Andrei Z.},
   booktitle={Compression and Complexity of Sequences}, year={1997}}
-@misc{wang2026slea,
+@misc{wang2026slearl,
   title={SLEA-RL: Step-Level Experience Augmented Reinforcement Learning for Multi-Turn Agentic Training},
   author={Wang, Prince Zizhuang and Jiang, Shuli}, eprint={2603.18079}, archivePrefix={arXiv}, year={2026}}""",
     code="https://github.com/langfengQ/verl-agent",

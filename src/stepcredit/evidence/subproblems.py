@@ -17,8 +17,9 @@ CARD = EvidenceCard(
     title="Subproblem verdicts (SCRL)",
     paper="arXiv:2605.22074",
     bibtex=(
-        "@misc{scrl2026, title={From Reasoning Chains to Verifiable Subproblems}, year={2026}, eprint={2605.22074}, "
-        "archivePrefix={arXiv}}"
+        "@misc{jiang2026scrl, title={From Reasoning Chains to Verifiable Subproblems: Curriculum Reinforcement "
+        "Learning Enables Credit Assignment}, author={Jiang, Xitai and Tang, Zihan and Lin, Wenze and Yue, Yang and "
+        "Wang, Shenzhi and Huang, Gao}, year={2026}, eprint={2605.22074}, archivePrefix={arXiv}}"
     ),
     evidence="paper",
     adds=("label", "well_formed"),

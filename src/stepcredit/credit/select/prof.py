@@ -12,7 +12,7 @@ from stepcredit.ops import cell_mean, cells, nth
 CARD = Card(
     title="PROF: Beyond Correctness, Harmonizing Process and Outcome Rewards through RL Training",
     paper="arXiv:2509.03403",
-    bibtex="""@article{ye2025prof,
+    bibtex="""@article{ye2025beyond,
   title={Beyond Correctness: Harmonizing Process and Outcome Rewards through RL Training},
   author={Ye, Chenlu and Yu, Zhou and Zhang, Ziji and Chen, Hao and Sadagopan, Narayanan and Huang, Jing and others},
   journal={arXiv:2509.03403}, year={2025}}""",
