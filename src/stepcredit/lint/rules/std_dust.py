@@ -42,7 +42,8 @@ def std_dust(
     within = (centers or _expected(method)) and not (method is not None and "equal_rollouts" in method.waives)
     equal = np.flatnonzero(several & (share <= 1e-12) & (group_scale > 0)) if within else np.zeros(0, np.int64)
     near = np.flatnonzero(several & (share > 1e-12) & (share <= 1e-4) & (group_scale > 0.05) & (group_centered == 1))
-    limit = 10 * (np.sqrt(group_live) + np.maximum(size, np.nan_to_num(outcome_range)))
+    with np.errstate(over="ignore"):  # an infinite outcome: no credit is beyond it
+        limit = 10 * (np.sqrt(group_live) + np.maximum(size, np.nan_to_num(outcome_range)))
     huge = np.flatnonzero(several & (group_scale > limit))
     out = []
     for groups, text in (
