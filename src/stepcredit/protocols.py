@@ -1,12 +1,12 @@
 """What a model, judge, verifier or encoder must be able to do. Plain functions satisfy them; nothing here runs.
 
-All take a whole list and answer in its order, so that whoever holds the model can batch, cache and retry. A reply that
-failed is None (or NaN), never a guess.
+Models and judges take a whole list and answer in its order, so that whoever holds the model can batch, cache and
+retry. A reply that failed is None (or NaN), never a guess. An environment is one episode, walked step by step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from stepcredit.data.layout import Floats
 
@@ -107,4 +107,54 @@ class Embedder(Protocol):
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """[n, width], rows of length 1."""
+        ...
+
+
+class Environment(Protocol):
+    """One episode of a world to act in, by text; the gymnasium way, and by the tool calls of a chat model.
+
+    `info` holds "state" (as the property), "valid" (whether the action could be taken) and "reason" (why not, or None).
+    """
+
+    @property
+    def state(self) -> str:
+        """Id of the state: equal exactly where steps of one task are comparable."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to do."""
+        ...
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The tools as a chat completion takes them."""
+        ...
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begin the task of this number: what the agent reads first, info."""
+        ...
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Act by text: observation, reward, terminated, truncated, info. What cannot be done changes nothing."""
+        ...
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Act by a tool call; as `step`."""
+        ...
+
+    def actions(self) -> list[str]:
+        """All that can be done now, as text; empty where there is no list."""
+        ...
+
+    def expert(self) -> str | None:
+        """A good action now, as text; None where nobody knows."""
+        ...
+
+    def fork(self) -> Self:
+        """A copy that goes its own way from here."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes and files."""
         ...
