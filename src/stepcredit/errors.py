@@ -10,11 +10,21 @@ MissingExtra(ImportError)   an optional package: names the extra
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Self
+from typing import Any, Self
+
+
+def _again(kind: type[Exception], args: tuple[Any, ...], facts: dict[str, Any]) -> Exception:
+    """An error as it was, in another process."""
+    error: Exception = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class StepCreditError(ValueError):
     """Base of every error that stepcredit raises about its input. The text ends with a `hint:` line where one helps."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message, self.hint = message, hint
@@ -95,6 +105,9 @@ class UnknownName(StepCreditError):
 
 class MissingExtra(ImportError):
     """An optional package is not installed."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
 
     def __init__(self, package: str, extra: str, need: str) -> None:
         super().__init__(f"{need} needs {package}, which is not installed\n  hint: pip install 'stepcredit[{extra}]'")

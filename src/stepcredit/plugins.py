@@ -3,6 +3,7 @@ of yours, and packages that the core does without."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module, util
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,7 +33,7 @@ class OpenSet:
 
     def built_in(self) -> list[str]:
         """Members of the folder, sorted."""
-        return sorted(m.name for m in iter_modules(import_module(self.folder).__path__) if not m.name.startswith("_"))
+        return list(_members(self.folder))
 
     def names(self) -> list[str]:
         """All members, sorted."""
@@ -54,6 +55,13 @@ class OpenSet:
         """The function of a built-in member that bears its name; of a plug-in, what its entry point names."""
         member = self.load(name)
         return getattr(member, name) if name in self.built_in() else member
+
+
+@cache
+def _members(folder: str) -> tuple[str, ...]:
+    """Public modules of a package, sorted; looked for once, as a training loop asks at every batch."""
+    found = (m.name for m in iter_modules(import_module(folder).__path__))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 def load_function(source: str, option: str) -> Callable[..., Any]:

@@ -255,6 +255,17 @@ def trl_6427_unscored_rollouts_get_zero(broken):
     return {"advantages": adv, **told(p)}
 
 
+@fault("unjudged_pays")
+def a_step_that_escapes_judgement_costs_nothing(broken):
+    """Failed rollouts of several turns: their last step was not judged; the clean twin judges all."""
+    p = padded(31, groups=30, turns=(2, 5))
+    lay = p.batch.layout
+    credit = center(np.random.default_rng(0).normal(size=lay.S), lay.step_group, spread="none")
+    credit[lay.last[(p.outcome == 0) & broken]] = np.nan
+    rows = [[None if v != v else v for v in credit[lay.rollout == r]] for r in range(lay.R)]
+    return {"advantages": rows, "group": p.group_ids(), "outcome": p.outcome}
+
+
 @fault("outcome_ignored")
 def skyrl_201_the_reward_never_arrived(broken):
     p = padded(25)

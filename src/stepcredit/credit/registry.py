@@ -207,10 +207,10 @@ class Shelf:
             module = util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module, path.stem
-        if base not in self._set.names():
-            raise UnknownName(self._set.kind, base, self.names())
         if base in self._set.built_in():
             return self._set.load(base), base
+        if base not in self._set.names():
+            raise UnknownName(self._set.kind, base, self.names())
         function = self._set.load(base)
         return import_module(function.__module__), function.__name__
 

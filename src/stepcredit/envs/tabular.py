@@ -25,6 +25,9 @@ from stepcredit.envs._tabular_world import TOLERANCE, World, even
 from stepcredit.errors import StepCreditError
 
 __all__ = [
+    "Layer",
+    "Solved",
+    "Stack",
     "Values",
     "World",
     "evaluate",
@@ -33,8 +36,11 @@ __all__ = [
     "noisy_optimal",
     "sample",
     "slippery",
+    "solve",
+    "stack",
     "tabulate",
     "uniform",
+    "unroll",
 ]
 
 Moves = Mapping[str, Iterable[tuple[float, Hashable, float]]]
