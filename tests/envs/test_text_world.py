@@ -2,34 +2,13 @@
 
 import time
 
-import numpy as np
 import pytest
 
 import stepcredit as sc
-from stepcredit.envs import tabular, text
+from stepcredit.envs import text
 from stepcredit.envs.play import expert, noisy, play
 from stepcredit.envs.text_world import Tool, walk
 from stepcredit.envs.vector import Vector
-
-TABLED = ["frozen_lake", "key_door_rooms"]
-
-
-def first_action(episode):
-    return episode.actions()[0]
-
-
-@pytest.mark.parametrize("name", TABLED)
-def test_the_table_of_a_task_is_the_world_that_is_walked(name):
-    """The mean outcome of random walks is the exact value of the uniform policy."""
-    world = text.get(name)(size=2, horizon=30)
-    rng = np.random.default_rng(0)
-    exact = tabular.evaluate(world.table(1)).value[0, 0]
-    episode, outcomes = world.episode(), []
-    for luck in range(400):
-        list(walk(episode, lambda e: str(rng.choice(e.actions())), seed=1, luck=luck))
-        outcomes.append(episode.outcome)
-    assert 0 < exact < 1
-    assert abs(np.mean(outcomes) - exact) < 4 * np.sqrt(exact * (1 - exact) / 400)
 
 
 def test_slips_are_in_the_table_with_their_chances():
@@ -37,15 +16,6 @@ def test_slips_are_in_the_table_with_their_chances():
     table = world.table(0)
     east = table.actions.index("go east")
     assert sorted(table.chance[0, east].tolist()) == [0.25, 0.25, 0.5]
-
-
-@pytest.mark.parametrize("name", TABLED)
-def test_the_expert_is_as_good_as_the_best_policy(name):
-    world = text.get(name)()
-    for seed in range(20):
-        episode = world.episode()
-        list(walk(episode, lambda e: e.expert(), seed=seed))
-        assert episode.outcome == tabular.evaluate(world.table(seed), best=True).value[0, 0] == 1
 
 
 def test_what_cannot_be_done_spends_a_step_and_says_why():

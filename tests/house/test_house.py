@@ -16,7 +16,7 @@ MODULES = sorted(p for p in ROOT.rglob("*.py"))
 # A room may import those before it, and itself. Rooms of one tuple do not import one another.
 ORDER = [
     ("errors",),
-    ("plugins",),
+    ("plugins", "sandbox"),
     ("data",),
     ("ops",),
     ("protocols",),
@@ -31,7 +31,7 @@ ORDER = [
 ALSO = {"lint": {"credit"}, "testing": {"credit", "data", "ops", "errors"}, "__main__": {"app"}}
 # A rule says what it does in its RULE; lint/arrays.py documents each array that lint/derive.py makes.
 SAID_IN_A_TABLE = {ROOT / "lint" / "derive.py", *(ROOT / "lint" / "rules").glob("*.py")}
-LIGHT = ("data", "ops", "credit", "lint", "segment", "envs", "errors")
+LIGHT = ("data", "ops", "credit", "lint", "segment", "sandbox", "envs", "errors")
 THIRD_PARTY = {"numpy", "msgspec", "pyarrow"}
 
 

@@ -8,7 +8,20 @@ from typing import Any, NoReturn
 
 import typer
 
-from stepcredit.app import advise, assign, bench, compare, convert, demo, evidence, lint, methods, select, state
+from stepcredit.app import (
+    advise,
+    assign,
+    bench,
+    compare,
+    convert,
+    demo,
+    evidence,
+    lint,
+    methods,
+    select,
+    state,
+    worlds,
+)
 from stepcredit.app.console import fail, note
 from stepcredit.errors import MissingExtra, StepCreditError
 
@@ -43,6 +56,7 @@ app.command("state", short_help="Make states from observations; how much they me
 app.command("evidence", short_help="Add what is known about steps, after saying what it costs.")(evidence.evidence)
 app.command("select", short_help="Which rollouts to learn from, of which tasks to draw more.")(select.select)
 app.command("methods", short_help="What systems there are, what each needs.")(methods.methods)
+app.command("worlds", short_help="Worlds to act in by text, measured.")(worlds.worlds)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
 app.add_typer(bench.app, name="bench", short_help="How right is credit, and how fast?")
 

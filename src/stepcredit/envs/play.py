@@ -34,8 +34,9 @@ def play(
         seconds: as in `Vector`.
 
     Returns:
-        In order of seeds, then of luck. Steps hold state, action, observation and reward; the outcome is their sum, and
-        unknown (None) where the episode broke: `extra["failure"]` says why.
+        In order of seeds, then of luck. Steps hold state, action, observation, reward, who acted where the world names
+        agents, and the further fields of info["fields"]; the outcome is the sum of rewards, and unknown (None) where
+        the episode broke: `extra["failure"]` says why.
     """
     tasks = [(seed, k) for seed in seeds for k in range(n)]
     many = Vector(make, len(tasks), seconds=seconds)
@@ -45,14 +46,17 @@ def play(
     live = [i for i, f in enumerate(many.failures) if f is None and not many.episodes[i].ended]
     while live:
         states = [many.episodes[i].state for i in live]
+        agents = [getattr(many.episodes[i], "agent", None) for i in live]
         chosen = policy([many.episodes[i] for i in live], [read[i] or "" for i in live])
         actions: list[str | None] = [None] * len(tasks)
         for i, action in zip(live, chosen, strict=True):
             actions[i] = action
         out = many.step(actions)
-        for i, state in zip(live, states, strict=True):
+        for i, state, agent in zip(live, states, agents, strict=True):
             read[i] = out.observations[i]
-            steps[i].append(Step(state=state, action=actions[i], observation=read[i], reward=float(out.rewards[i])))
+            step = Step(state=state, agent=agent, action=actions[i], observation=read[i], reward=float(out.rewards[i]))
+            step.extra = (out.infos[i] or {}).get("fields", {})
+            steps[i].append(step)
         live = [i for i in live if not out.ended[i]]
     runs = [
         Rollout(

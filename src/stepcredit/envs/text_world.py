@@ -95,12 +95,17 @@ class Tool:
 
 
 class Branch(NamedTuple):
-    """What can follow an action. says: what the agent reads before the new state's own observation."""
+    """What can follow an action.
+
+    says: what the agent reads before the new state's own observation. fields: what a record of the step should tell
+    besides, such as names of documents found: info["fields"].
+    """
 
     chance: float
     state: Any
     reward: float = 0.0
     says: str = ""
+    fields: Mapping[str, Any] = {}
 
 
 class Refused(Exception):
@@ -150,6 +155,10 @@ class TextWorld(ABC, Generic[S]):
         """State id: equal exactly where steps are comparable, within one task."""
         return self.observe(state)
 
+    def agent(self, state: S) -> str | None:
+        """Who acts in the state, where there are several; None where nobody does."""
+        return None
+
     def episode(self) -> "Episode":
         """A new episode; `reset` it."""
         return Episode(self)
@@ -185,7 +194,9 @@ class TextWorld(ABC, Generic[S]):
                 raise StepCreditError(f"{self.name} has no list of actions: it cannot be made a table")
             return out
 
-        return tabulate(f"{self.name}/{seed}", self.start(seed), moves, self.horizon, label=self.key)
+        start = self.start(seed)
+        who = None if self.agent(start) is None else lambda state: self.agent(state) or ""
+        return tabulate(f"{self.name}/{seed}", start, moves, self.horizon, label=self.key, agent=who)
 
 
 class Episode:
@@ -215,6 +226,12 @@ class Episode:
         return self.world.key(self._state)
 
     @property
+    def agent(self) -> str | None:
+        """Who acts now, where there are several agents; None where nobody is named."""
+        self._begun()
+        return self.world.agent(self._state)
+
+    @property
     def ended(self) -> bool:
         """Whether there is nothing more to do."""
         return self._ended
@@ -231,13 +248,14 @@ class Episode:
         self._state, self.steps, self.outcome = self.world.start(self.seed), 0, 0.0
         self._ended = self.world.done(self._state)
         text = f"{self.world.instruction(self._state)}\n{self.world.observe(self._state)}"
-        return text, self._info(None)
+        return text, self._info(None, {})
 
     def step(self, action: str) -> Stepped:
         """Act by text: observation, reward, terminated, truncated, info.
 
         Text that names no action, or one that cannot be taken, spends the step and changes nothing:
-        info["valid"] is False and info["reason"] says why.
+        info["valid"] is False and info["reason"] says why. info["agent"] is who acts next, where agents are named;
+        info["fields"] what a record of the step should tell besides, where there is such.
         """
         read = self.world.read(action)
         names = ", ".join(tool.form for tool in self.world.tools)
@@ -246,13 +264,14 @@ class Episode:
     def call(self, name: str, arguments: Mapping[str, Any]) -> Stepped:
         """Act by a tool call; as `step`."""
         try:
-            tool = self.world.tool(name)
+            tool = self.world.tool(str(name)[:80])
         except UnknownName as error:
             return self._step(None, error.message)
-        missing = [n for n in tool.parameters if n not in arguments]
+        given = {n: _argument(arguments, n) for n in tool.parameters}
+        missing = [n for n, value in given.items() if not value]
         if missing:
-            return self._step(None, f"{name} needs {', '.join(missing)}")
-        return self._step(Action(name, {n: str(arguments[n]) for n in tool.parameters}), None)
+            return self._step(None, f"{name} needs {', '.join(missing)}, as text")
+        return self._step(Action(name, given), None)
 
     def actions(self) -> list[str]:
         """All that can be done now, as text; empty where there is no list."""
@@ -291,7 +310,7 @@ class Episode:
         self._ended = terminated or truncated
         says = f"Nothing happens: {reason}." if reason else branch.says
         observation = "\n".join(filter(None, (says, self.world.observe(self._state))))
-        return observation, branch.reward, terminated, truncated, self._info(reason)
+        return observation, branch.reward, terminated, truncated, self._info(reason, branch.fields)
 
     def _draw(self, branches: Sequence[Branch]) -> Branch:
         if len(branches) == 1:
@@ -299,12 +318,21 @@ class Episode:
         chance = np.cumsum([b.chance for b in branches])
         return branches[int(np.searchsorted(chance / chance[-1], self._random.random(), side="right"))]
 
-    def _info(self, reason: str | None) -> dict[str, Any]:
-        return {"state": self.world.key(self._state), "valid": reason is None, "reason": reason}
+    def _info(self, reason: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+        info = {"state": self.world.key(self._state), "valid": reason is None, "reason": reason}
+        some = {"agent": self.world.agent(self._state), "fields": dict(fields) or None}
+        return info | {name: value for name, value in some.items() if value is not None}
 
     def _begun(self) -> None:
         if self._state is None:
             raise StepCreditError(f"{self.world.name}: no episode has begun", hint="reset(seed=0) first")
+
+
+def _argument(arguments: Any, name: str) -> str:
+    """As text; empty where there is none, or another thing than text or a number."""
+    value = arguments.get(name) if isinstance(arguments, Mapping) else None
+    small = isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 64)
+    return str(value).strip() if small else ""
 
 
 def walk(episode: Episode, policy: Any, *, seed: int, luck: int = 0) -> Iterator[tuple[str, str, Stepped]]:

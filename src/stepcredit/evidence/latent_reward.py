@@ -15,10 +15,11 @@ from stepcredit.errors import StepCreditError
 from stepcredit.evidence import _queries, _texts
 from stepcredit.evidence._answers import between
 from stepcredit.evidence._regress import Fit, Loss
-from stepcredit.evidence._sandbox import SandboxError, run
 from stepcredit.evidence.attribution import contribute
 from stepcredit.evidence.card import Cost, EvidenceCard
 from stepcredit.protocols import Judge
+from stepcredit.sandbox.calculation import run
+from stepcredit.sandbox.process import SandboxError
 
 _PAPER: dict[str, Any] = {
     "title": "LaRe: Latent Reward, LLM-Empowered Credit Assignment in Episodic Reinforcement Learning",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stepcredit.evidence import _sandbox
-from stepcredit.evidence._sandbox import SandboxError, check, run
+from stepcredit.sandbox import calculation, process
+from stepcredit.sandbox.calculation import check, run
+from stepcredit.sandbox.process import SandboxError
 
 # The usual way out of restricted names: any class leads to the module os.
 ESCAPE = """
@@ -22,7 +23,7 @@ def f(x):
 def escaped(act, **limits):
     """What the process does with code that the first wall would never pass."""
     given = {"seconds": 2, "memory": 256 * 2**20, "output": 2**20, **limits}
-    return _sandbox._execute(ESCAPE.format(act=act), "f", [1], **given)
+    return calculation._execute(ESCAPE.format(act=act), "f", [1], **given)
 
 
 def test_plain_calculation_runs():
@@ -187,7 +188,7 @@ def test_nothing_is_left_running(monkeypatch):
         started.append(popen(*args, **kwargs))
         return started[-1]
 
-    monkeypatch.setattr(_sandbox.subprocess, "Popen", remembered)
+    monkeypatch.setattr(process.subprocess, "Popen", remembered)
     with pytest.raises(SandboxError):
         run("def f(x):\n    while True: pass", "f", [1], seconds=1)
     assert started[0].returncode is not None

@@ -9,14 +9,12 @@ import ast
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from threading import Timer
 from typing import Any
 
 from stepcredit.errors import StepCreditError
+from stepcredit.sandbox.process import SandboxError, run_process
 
 MODULES = ("math", "re")
 LONGEST = 20_000
@@ -37,10 +35,6 @@ _KNOWN = """append add capitalize casefold copy count difference discard endswit
     sin sinh sqrt tan tanh tau trunc"""
 _NODES = tuple(getattr(ast, name) for name in _GRAMMAR.split())
 _ATTRIBUTES = frozenset(_KNOWN.split())
-
-
-class SandboxError(StepCreditError):
-    """The code was refused, or failed: why, in words for its author."""
 
 
 def check(code: str, function: str) -> None:
@@ -119,42 +113,16 @@ def _execute(
         raise StepCreditError("code of a model runs only where processes can be limited: Linux or macOS")
     limits = {"seconds": max(int(seconds + 0.999), 1), "memory": memory, "output": output}
     payload = json.dumps({"code": code, "function": function, "inputs": list(inputs), "each": each, **limits}).encode()
-    environment = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"} | {"PYTHONHASHSEED": "0"}
-    process = subprocess.Popen(
-        # Not -I: it would ignore the hash seed, and sets would be walked in another order each time.
+    # Not -I: it would ignore the hash seed, and sets would be walked in another order each time.
+    ended = run_process(
         [sys.executable, "-P", "-s", "-S", "-B", "-c", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        cwd="/",
-        start_new_session=True,
+        payload,
+        seconds=2 * limits["seconds"],
+        output=output,
+        environment={"PYTHONHASHSEED": "0"},
     )
-    assert process.stdin and process.stdout
-    late: list[bool] = []
-
-    def give_up() -> None:
-        late.append(True)
-        _kill(process)
-
-    timer = Timer(2 * limits["seconds"], give_up)
-    timer.start()
-    try:
-        with suppress(BrokenPipeError):
-            process.stdin.write(payload)
-            process.stdin.close()
-        said = process.stdout.read(output + 1)
-    finally:
-        timer.cancel()
-        if process.poll() is None and not late:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(1)
-        _kill(process)
-        code_of_end = process.wait()
-        process.stdout.close()
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-    return _result(said, output, len(inputs), bool(late) or -code_of_end == signal.SIGXCPU, code_of_end, seconds)
+    late = ended.late or -ended.status == signal.SIGXCPU
+    return _result(ended.said, output, len(inputs), late, ended.status, seconds)
 
 
 def _result(said: bytes, output: int, n: int, late: bool, end: int, seconds: float) -> list[Any]:
@@ -171,11 +139,6 @@ def _result(said: bytes, output: int, n: int, late: bool, end: int, seconds: flo
     if not isinstance(told, list) or len(told) != n:
         raise SandboxError(f"the code gave no list of {n} results")
     return told
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 _CHILD = r'''
