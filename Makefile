@@ -1,6 +1,10 @@
 # make demo    the main job on an embedded default (no torch, no data needed)
 # make check   the inner loop: lint, format, types, import order, doctests, docs, links; under a minute
 # make test    everything: check, tests, real browser
+# make test-verl        the verl adapter with the real verl, one real training on a CPU included (an environment of its own)
+# make test-peers       the adapters whose trainers install on a CPU, with the real packages (2.6 GB, an environment of its own)
+# make test-envs-heavy  TextWorld, ScienceWorld (needs Java), TextArena (an environment of its own; builds C sources)
+# make train-demo       a small transformer learns to act by step credit, about ten minutes; its curve
 # make docs    regenerate docs/reference and build the site into site/
 # make leaderboard            docs/leaderboard.md anew, about 20 minutes; DATA=DIR names the data folder
 # make leaderboard QUICK=1    the same with fewer draws and worlds, about a minute, into leaderboard-quick/
@@ -9,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test docs bench leaderboard clean
+.PHONY: demo check test test-verl test-peers test-envs-heavy train-demo docs bench leaderboard clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -40,7 +44,40 @@ check: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 test: .venv/.dev check
-	$(BIN)/pytest -n 2 tests
+	$(BIN)/pytest -n 2 tests --ignore-glob='*/test_verl_*'
+
+# verl and TRL want different transformers; each trainer has an environment of its own.
+.venv-verl/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-verl
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check -e '.[verl,test]' 'verl>=0.9.1,<0.10'
+	@touch $@
+
+test-verl: .venv-verl/.made
+	STEPCREDIT_REQUIRE=verl .venv-verl/bin/python -m pytest -p no:cacheprovider tests/integrations/test_verl_*.py
+
+PEERS := list_rows rllm slime skyrl verifiers prime_rl atropos openrlhf roll nemo_rl ms_swift tinker_cookbook
+
+.venv-peers/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check verifiers==0.4.0 atroposlib==0.4.0 \
+	  tinker-cookbook==0.5.8 ms-swift==4.6.0 ray -e '.[test]'
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps skyrl==0.3.0 skyrl-gym jaxtyping \
+	  wadler_lindig loguru omegaconf torchdata
+	@touch $@
+
+test-peers: .venv-peers/.made
+	STEPCREDIT_REQUIRE=peers,torch .venv-peers/bin/python -m pytest -p no:cacheprovider $(PEERS:%=tests/integrations/test_%.py)
+
+.venv-envs/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-envs
+	.venv-envs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[envs-heavy,test]'
+	@touch $@
+
+test-envs-heavy: .venv-envs/.made
+	STEPCREDIT_REQUIRE=textworld,scienceworld,textarena .venv-envs/bin/python -m pytest -p no:cacheprovider \
+	  tests/envs/test_text_outside_heavy.py
 
 docs: .venv/.dev
 	$(BIN)/python tools/reference.py
@@ -59,4 +96,4 @@ else
 endif
 
 clean:
-	rm -rf .venv site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-verl .venv-peers .venv-envs site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

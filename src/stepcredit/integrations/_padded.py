@@ -106,8 +106,7 @@ class Assigner:
         except MissingColumn as error:
             if self.carry is None:
                 raise
-            error.args = (f"{error}\n  hint: {self.carry}",)
-            raise
+            raise MissingColumn(error.message, hint="; ".join(filter(None, (error.hint, self.carry)))) from None
         shape = np.shape(response_mask)
         rows, columns_ = int(shape[0]), int(shape[1])
         padded = self._padded(credit, (rows, columns_))
