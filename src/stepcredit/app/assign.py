@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from stepcredit.app.console import note, print_json, progress, table
+from stepcredit.app.console import note, notes, print_json, progress, table
 from stepcredit.app.options import (
     Error,
     Files,
@@ -19,6 +19,7 @@ from stepcredit.app.options import (
     Map,
     Normalize,
     OnError,
+    Ray,
     Report,
     RewardOption,
     Rollouts,
@@ -26,6 +27,7 @@ from stepcredit.app.options import (
     Set,
     States,
     Uneven,
+    normalized,
     pairs,
     stated,
     tell_derived,
@@ -37,6 +39,7 @@ from stepcredit.credit.run import RewardFrom
 from stepcredit.data import AdvantageWriter, Batch, Writer
 from stepcredit.data.presence import Presence
 from stepcredit.errors import MissingColumn, StepCreditError
+from stepcredit.integrations.ray import Sharded, connected
 
 
 def assign(
@@ -73,6 +76,7 @@ def assign(
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
+    ray: Ray = None,
     json: Json = False,
 ) -> None:
     """Give every step its credit by one or more methods.
@@ -89,14 +93,32 @@ def assign(
     source = Files(rollouts, format, map, on_error, segment)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
     made = partial(stated, states=states, normalize=normalize)
-    run = partial(_run, source, names, options, made, reward=reward.value if reward else None, to=(output, advantages))
-    try:
-        last, totals = run(whole=whole)
-    except (Uneven, MissingColumn):
-        if whole:
-            raise
-        last, totals = run(whole=False, present=source.present())
-        note("note: some tasks have fields that others lack: the files were read again, what is missing is unknown")
+    given: RewardFrom | None = reward.value if reward else None
+    with ExitStack() as stack:
+        run = partial(_run, source, names, options, made, reward=given, to=(output, advantages))
+        present = source.present
+        if ray is not None:
+            if report is not None:
+                raise StepCreditError("--report needs all rollouts in one process", hint="leave out --ray")
+            work = Sharded(
+                stack.enter_context(connected(ray)),
+                source,
+                names,
+                options,
+                reward=given,
+                states=states,
+                normalize=normalized(states, normalize),
+                output=output,
+                advantages=advantages,
+            )
+            run, present = partial(_run_sharded, source, names, work), work.present
+        try:
+            last, totals = run(whole=whole)
+        except (Uneven, MissingColumn):
+            if whole:
+                raise
+            last, totals = run(whole=False, present=present())
+            note("note: some tasks have fields that others lack: the files were read again, what is missing is unknown")
     if report:
         from stepcredit.app.report import write_report
 
@@ -144,6 +166,23 @@ def _run(
                 exporter.write(last[0].rows())
             advance(batch.layout.R)
     return last, totals
+
+
+def _run_sharded(
+    source: Files, methods: list[str], work: Sharded, *, whole: bool, present: Presence | None = None
+) -> tuple[list[Credit], dict[str, "_Total"]]:
+    """As `_run`, by the workers of a cluster, which write too."""
+    totals = {m: _Total() for m in methods}
+    source.begin()
+    with progress("rollouts") as advance, closing(work.shards(present)) as shards:
+        for shard in shards:
+            assert shard.batch is not None
+            source.account(shard.batch, shard.columns)
+            for credit in shard.credits:
+                totals[credit.method].add(credit)
+            advance(shard.batch.layout.R)
+    notes(work.told())
+    return [], totals
 
 
 _NUMBER = re.compile("[0-9]+")

@@ -1,6 +1,8 @@
 """`stepcredit compare`: methods side by side on the same rollouts."""
 
 import math
+from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,17 +10,21 @@ import typer
 from stepcredit.app.console import note, notes, print_json, progress, say, share, table
 from stepcredit.app.options import (
     Error,
+    Files,
     Format,
     Json,
     Map,
     Normalize,
     OnError,
+    Ray,
     Report,
     RewardOption,
     Rollouts,
     Segment,
     States,
+    Uneven,
     load,
+    normalized,
     stated,
     tell_derived,
     writable,
@@ -26,6 +32,9 @@ from stepcredit.app.options import (
 from stepcredit.credit import Credit
 from stepcredit.credit.compare import Comparison
 from stepcredit.credit.compare import compare as compare_credit
+from stepcredit.errors import MissingColumn, StepCreditError
+from stepcredit.integrations._ray_compare import Summary
+from stepcredit.integrations.ray import Sharded, connected
 
 
 def compare(
@@ -44,6 +53,7 @@ def compare(
     format: Format = None,
     map: Map = [],  # noqa: B006
     on_error: Error = OnError.raise_,
+    ray: Ray = None,
     json: Json = False,
 ) -> None:
     """Run every applicable method on the same rollouts and show how far they agree.
@@ -55,18 +65,41 @@ def compare(
     Example: stepcredit compare runs.jsonl --report page.html
     """
     writable(report)
+    chosen = list(dict.fromkeys(method))
+    if ray is not None:
+        if report is not None:
+            raise StepCreditError("--report needs all rollouts in one process", hint="leave out --ray")
+        source = Files(rollouts, format, map, on_error, segment)
+        with connected(ray) as cluster:
+            work = Sharded(
+                cluster,
+                source,
+                chosen,
+                reward=reward.value if reward else None,
+                states=states,
+                normalize=normalized(states, normalize),
+                compare=True,
+            )
+            summary = _sharded(source, work)
+        source.tell()
+        tell_derived(summary.notes, [source.left_out])
+        _show(summary.comparison(), json, None)
+        return
     batch = load(rollouts, format, map, on_error, segment)
     batch = stated(batch, states, normalize)
     if states:
         notes(batch.notes[-1:])
     with progress("comparing methods"):
-        chosen = list(dict.fromkeys(method)) or None
-        result = compare_credit(batch, chosen, reward=reward.value if reward else None)
+        result = compare_credit(batch, chosen or None, reward=reward.value if reward else None)
     if report:
         from stepcredit.app.report import write_report
 
         write_report(report, batch, telling_first(result), comparison=report_rows(result), source=", ".join(rollouts))
     tell_derived({c.method: c.notes for c in result.credits}, batch.notes)
+    _show(result, json, report)
+
+
+def _show(result: Comparison, json: bool, report: Path | None) -> None:
     if json:
         print_json(result.to_dict())
     else:
@@ -75,6 +108,28 @@ def compare(
         note(f"report: {report}", "")
     elif not json:
         note("Step by step, in a browser: --report page.html")
+
+
+def _sharded(source: Files, work: Sharded) -> Summary:
+    """The comparison by the workers of a cluster; read again where tasks differ in their columns."""
+    present = None
+    while True:
+        summary = Summary()
+        source.begin()
+        try:
+            with progress("rollouts") as advance, closing(work.shards(present)) as shards:
+                for shard in shards:
+                    assert shard.batch is not None and shard.compared is not None
+                    source.account(shard.batch, shard.columns)
+                    summary.add(shard.credits, shard.compared)
+                    advance(shard.batch.layout.R)
+        except (Uneven, MissingColumn):
+            if present is not None:
+                raise
+            present = work.present()
+            continue
+        notes(work.told())
+        return summary
 
 
 def report_rows(result: Comparison) -> list[dict[str, Any]]:

@@ -96,6 +96,15 @@ States = Annotated[
 Normalize = Annotated[
     str, typer.Option("--normalize", metavar="NAMES", help=f"With --states: {','.join(NORMALIZERS)}.")
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Spread the work over the workers of a Ray cluster: local (started here, a worker for each CPU), auto, "
+        "host:port, ray://host:port.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -147,15 +156,26 @@ class Files(Reading):
         Raises:
             Uneven: a batch has other columns than the first, so that its credit could come to be in another way.
         """
-        self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
-        first: set[str] | None = None
+        self.begin()
         for batch in [self.read()] if whole else self.stream(present=present):
-            columns = {*batch.columns, *(["tokens"] if batch.layout.token_step is not None else [])}
-            if first not in (None, columns):
-                raise Uneven
-            first = columns
-            self._count(batch)
+            self.account(batch, [*batch.columns, *(["tokens"] if batch.layout.token_step is not None else [])])
             yield batch
+
+    def begin(self) -> None:
+        """Start the account anew."""
+        self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
+        self._columns: frozenset[str] | None = None
+
+    def account(self, batch: Batch, columns: Iterable[str]) -> None:
+        """Count what a batch, which had these columns, holds.
+
+        Raises:
+            Uneven: as `batches`.
+        """
+        if self._columns not in (None, frozenset(columns)):
+            raise Uneven
+        self._columns = frozenset(columns)
+        self._count(batch)
 
     def present(self) -> Presence:
         """The fields that occur anywhere in the files; reads them once."""
@@ -234,13 +254,19 @@ def stated(batch: Batch, states: str | None, normalize: str) -> Batch:
     Raises:
         StepCreditError: --normalize without --states.
     """
-    if states is None:
-        if normalize:
-            raise StepCreditError(
-                "--normalize says how states are made", hint="with it: --states last (or history, set)"
-            )
-        return batch
-    return with_states(batch, states, normalize=[n.strip() for n in normalize.split(",") if n.strip()])
+    names = normalized(states, normalize)
+    return batch if states is None else with_states(batch, states, normalize=names)
+
+
+def normalized(states: str | None, normalize: str) -> list[str]:
+    """What `--normalize` names.
+
+    Raises:
+        StepCreditError: --normalize without --states.
+    """
+    if states is None and normalize:
+        raise StepCreditError("--normalize says how states are made", hint="with it: --states last (or history, set)")
+    return [n.strip() for n in normalize.split(",") if n.strip()]
 
 
 def writable(path: Path | None, *, rollouts: bool = False) -> None:
