@@ -98,7 +98,8 @@ class UnknownName(StepCreditError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        lower = {k.lower(): k for k in known}
+        near = [lower[k] for k in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are: {', '.join(known) or 'none'}"
         super().__init__(f"no {kind} named {name!r}", hint=hint)
 

@@ -100,3 +100,13 @@ def test_what_serves_says_is_what_applies():
     told = set(serves(["outcome", "state"]))
     assert apply <= told
     assert all("tree" in str(applicable(get(n), batch)) for n in told - apply)
+
+
+def test_states_that_never_recur_are_told_once(caplog):
+    assigner = Assigner("gigpo", lint_every=0)
+    given = {"group": [0, 0], "response_mask": MASK, "outcome": [1, 0]}
+    for _ in range(2):
+        out = assigner(**given, state=[["a", "b"], ["c"]])
+    assert out.stats["compared"] == 0
+    assert [record.message.startswith("gigpo compares steps") for record in caplog.records] == [True]
+    assert assigner(**given, state=STATES).stats["compared"] == pytest.approx(2 / 3)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from trl_rig import Dataset, config, quiet
+from trl_rig import Dataset, GRPOTrainer, config, quiet
 
 from stepcredit.llm import tiny
 
@@ -17,6 +17,7 @@ def names(tmp_path_factory):
     """What a plain TRL script has before it makes its trainer, and what the page's code adds."""
     model, tokenizer = tiny.build(0, steps=1)
     return {
+        "MyTrainer": GRPOTrainer,
         "model": model,
         "tokenizer": tokenizer,
         "reward": lambda completions, **kwargs: [float(len(c) % 3) for c in completions],

@@ -332,6 +332,8 @@ def test_a_batch_without_uids_is_an_error(torch, verl, core, run):
         ([{"state": ["s", "t"]}, {}, {"state": ["s", "t"]}, {"state": ["s"]}], "row 1 is the first"),
         ([{"states": ["s", "t"]}, {}, {}, {}], "did you mean 'state'"),
         (["s", "t", "u", "v"], "must be a dict of columns"),
+        ([{"turn_ids": [0]}] * 4, "turn_ids, row 0: .* sampled tokens have no turn"),
+        ([{"token_plan": [1.0]}] * 4, "token_plan, row 0: got 1 numbers, and the row has sampled tokens up to"),
         ([{"turn_ids": [0]}, {"turn_ids": [0]}, {"turn_ids": [0] * 9}, {"turn_ids": [0]}], "row 2: got shape"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -136,7 +137,8 @@ def measure(
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, killed before it could say so."""
+    """End this process when it is told to, and when the one that started it is gone, killed before it could say so."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler that came along would make it the result of a cell
 
     def watch() -> None:
         while os.getppid() == parent:

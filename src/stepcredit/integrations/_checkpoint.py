@@ -47,6 +47,9 @@ def load(folder: Path, assigner: Assigner, *, change: bool) -> int:
     # Through JSON, as what was saved: 1.0 and 1 are the same option.
     differs = {n: (was.get(n), v) for n, v in json.loads(json.dumps(now)).items() if was.get(n) != v}
     if differs and not change:
+        if isinstance(differs.get("options", (0, 0))[0], dict):
+            old, new = differs.pop("options")
+            differs |= {n: (old.get(n), new.get(n)) for n in (*old, *new) if old.get(n) != new.get(n)}
         said = "; ".join(f"{n} was {a!r}, is {b!r}" for n, (a, b) in differs.items())
         raise StepCreditError(
             f"{folder} is of another credit: {said}",

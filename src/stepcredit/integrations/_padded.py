@@ -1,5 +1,6 @@
 """Padded tensors of a trainer in, per-token advantages in the same shape out; what every padded adapter shares."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ import numpy as np
 
 from stepcredit.credit import Credit, get, names
 from stepcredit.credit import assign as assign_credit
-from stepcredit.credit.run import RewardFrom
+from stepcredit.credit.run import RewardFrom, applicable
 from stepcredit.data import from_arrays, scatter
 from stepcredit.data.layout import Bools, Floats
 from stepcredit.errors import MissingColumn, StepCreditError
 from stepcredit.lint import Report, check
 from stepcredit.lint.rule import Severity
+from stepcredit.ops import cells
+
+_LOG = logging.getLogger(__name__)
 
 # What a batch makes by itself: a column -> those of which one is enough (stepcredit.credit.run).
 _MADE_OF = {
@@ -84,6 +88,7 @@ class Assigner:
         self.found = get(method)
         self.found.check_options(self.options)
         self.lint_every, self.fail_on, self.carry, self.calls = lint_every, fail_on, carry, 0
+        self._told = False
 
     @property
     def pooled(self) -> bool:
@@ -106,12 +111,20 @@ class Assigner:
         except MissingColumn as error:
             if self.carry is None:
                 raise
-            raise MissingColumn(error.message, hint="; ".join(filter(None, (error.hint, self.carry)))) from None
+            run = ", ".join(n for n in serves(batch.columns) if applicable(get(n), batch) is None)
+            raise MissingColumn(error.message, hint=f"{self.carry}. Methods that run as it is: {run}") from None
         shape = np.shape(response_mask)
         rows, columns_ = int(shape[0]), int(shape[1])
         padded = self._padded(credit, (rows, columns_))
         report = self._lint(credit)
         stats = {**credit_stats(credit), "seconds": time.perf_counter() - began}
+        if stats.get("compared") == 0 and not self._told and "state" in (*self.found.needs, *self.found.uses):
+            self._told = True
+            _LOG.warning(
+                "%s compares steps taken in the same state, and no two rollouts of a task share one: it compares "
+                "nothing. Make states coarser (normalize them, leave out what never repeats)",
+                self.method,
+            )
         if report is not None:
             stats["lint_errors"] = float(sum(f.severity == "error" for f in report.findings))
             stats["lint_warnings"] = float(sum(f.severity == "warning" for f in report.findings))
@@ -145,7 +158,8 @@ def credit_stats(credit: Credit) -> dict[str, float]:
     """Numbers for a tracker: of credit per step, and of tasks without any signal.
 
     judged, zero: shares of the steps. mean, spread, lowest, highest: of judged credit. dead_groups: share of tasks in
-    which no judged step has credit other than 0. steps: per rollout.
+    which no judged step has credit other than 0. steps: per rollout. compared, where there are states: share of the
+    steps whose state another rollout of the task was in too.
     """
     layout, steps = credit.batch.layout, credit.steps
     judged = steps[~np.isnan(steps)]
@@ -153,6 +167,7 @@ def credit_stats(credit: Credit) -> dict[str, float]:
     live[layout.step_group[np.nan_to_num(steps) != 0]] = True
     some = judged.size > 0
     return {
+        **({"compared": _compared(credit)} if "state" in credit.batch else {}),
         "judged": judged.size / max(steps.size, 1),
         "zero": float(np.mean(judged == 0)) if some else 0.0,
         "mean": float(judged.mean()) if some else 0.0,
@@ -162,6 +177,13 @@ def credit_stats(credit: Credit) -> dict[str, float]:
         "dead_groups": float(np.mean(~live)) if layout.G else 0.0,
         "steps": layout.S / max(layout.R, 1),
     }
+
+
+def _compared(credit: Credit) -> float:
+    layout = credit.batch.layout
+    met = cells(layout.step_group, credit.batch["state"])
+    rollouts = np.bincount(met[np.unique(cells(met, layout.rollout), return_index=True)[1]], minlength=met.size)
+    return float(np.mean(rollouts[met] > 1)) if met.size else 0.0
 
 
 def serves(columns: Iterable[str]) -> list[str]:

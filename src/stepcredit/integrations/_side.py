@@ -131,12 +131,18 @@ def _per_turn(name: str, value: Any, row: int, turns: int, missing: Any) -> list
         return out
     listed = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(listed, list | tuple):
+        if turns != 1:
+            raise LayoutError(
+                f"column {name!r}, row {row}: got the one value {listed!r}, expected a list with one entry for each of "
+                f"its {turns} turns",
+                hint="is it of the whole rollout? Then it has another name here: outcome, or a key of your own",
+            )
         listed = [listed]
     if len(listed) != turns:
         raise LayoutError(
             f"column {name!r}, row {row}: got {len(listed)} values, expected {turns}, the turns found in the row",
-            hint="turns are the runs of tokens that the policy sampled; give turn_ids where that is not so, or a "
-            "dict {turn: value} where only some turns have one",
+            hint="turns are the runs of tokens that the policy sampled; give turn_ids where that is not so, or "
+            "a mask that is 0 on tokens of the environment; a dict {turn: value} where only some turns have one",
         )
     return [missing if entry is None else entry for entry in listed]
 

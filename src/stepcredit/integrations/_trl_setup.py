@@ -13,8 +13,9 @@ from stepcredit.integrations._padded import _MADE_OF, Assigner, Padded, serves
 from stepcredit.lint.rule import SEVERITIES
 
 CARRY = (
-    "in TRL a rollout_func returns it under this name, one list per row with one entry per turn; or it is a column of "
-    "the dataset, or noted by an environment in its attribute `credit` (docs/guides/trl.md)"
+    "in TRL a rollout_func returns it under this name, a list per row with one entry per turn (token_*: one per token "
+    "of the completion); or it is a column of the dataset, or noted by an environment in its attribute `credit` "
+    "(docs/guides/trl.md)"
 )
 CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
 """Losses that clip the ratio to a range about 1, which clip_scale widens or narrows."""
@@ -54,6 +55,10 @@ def keys(assigner: Assigner, also: Sequence[str] | Mapping[str, str]) -> dict[st
     """Column -> key of a row: what the method takes, what that is made of, and what the user names."""
     names = {*assigner.found.needs, *assigner.found.uses}
     made_of = {source for name in names for source in _MADE_OF.get(name, ())}
+    if assigner.reward == "outcome" or not names & {"reward", "token_reward"}:
+        # The trainer has the outcome; a `reward` of the user's own is often one number per row.
+        made_of.discard("reward")
+        names.discard("reward")
     named = dict(also) if isinstance(also, Mapping) else {n: n for n in ([also] if isinstance(also, str) else also)}
     # "outcome" comes from the reward functions unless a row names it.
     return {**{n: n for n in (*names, *made_of, "turn_ids")}, **named}
@@ -118,6 +123,15 @@ def _check_columns(trainer: Any, assigner: Assigner, taken: Mapping[str, str]) -
         f"environment_factory, and the dataset has {', '.join(dataset) or 'no columns'}",
         hint=f"{CARRY}. Methods that run as it is: {', '.join(serves(have))}",
     )
+
+
+def lacking(error: MissingColumn, beta: float, seen: Any) -> MissingColumn:
+    """The error of a batch that lacks a column, with what this trainer could do about it."""
+    if not beta and any(f"{name!r}" in error.message for name in BY_REFERENCE):
+        return MissingColumn(error.message, hint="GRPOConfig(beta=...) above 0 keeps a reference model, which makes it")
+    rows = ", ".join(sorted(map(str, seen.inputs[0]))) if seen is not None and seen.inputs else ""
+    named = f'your rows have {rows}; if one of them is it: credit_columns={{"column": "key"}}. ' if rows else ""
+    return MissingColumn(error.message, hint=f"{named}{error.hint or ''}")
 
 
 def _extras(assigner: Assigner) -> set[str]:

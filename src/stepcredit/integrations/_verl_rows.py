@@ -84,12 +84,13 @@ def columns(rows: Rows, asked: Asked, *, critic: bool = False) -> dict[str, Any]
     mask = plain(rows.mask)
     if turn_ids is not None:
         turn_ids = _grid("turn_ids", turn_ids, mask.shape, fill=-1)
+        _all_in_turns(mask == 1, turn_ids)
     out: dict[str, Any] = {"group": list(rows.group), "turn_ids": turn_ids, "rollout": rollout, "step_index": index}
     out["response_mask"] = None if turn_ids is not None else mask
     sampled = mask == 1 if turn_ids is None else turn_ids >= 0
     earned = _earned(rows, rollout, index, asked)
     for name, values in own.items():
-        out[name] = _shaped(name, values, rows, mask.shape, rollout)
+        out[name] = _shaped(name, values, rows, sampled, rollout)
     if "outcome" not in own:
         out["outcome"] = _over_rollouts(earned.sum(1), rows.group, rollout)
     if not own.keys() & {"reward", "token_reward"}:
@@ -103,6 +104,18 @@ def columns(rows: Rows, asked: Asked, *, critic: bool = False) -> dict[str, Any]
             if found is not None:
                 out[name] = _grid(name, found, mask.shape)
     return out
+
+
+def _all_in_turns(sampled: Bools, turn_ids: Ints) -> None:
+    """See that every token which the mask calls sampled has a turn: it would train with advantage 0."""
+    lost = sampled & (turn_ids < 0)
+    if lost.any():
+        row, position = np.argwhere(lost)[0].tolist()
+        raise LayoutError(
+            f"turn_ids, row {row}: {int(lost[row].sum())} of {int(sampled[row].sum())} sampled tokens have no turn, "
+            f"the first at position {position}",
+            hint="one number per response token, -1 only where the response mask is 0; was the response cut?",
+        )
 
 
 def _own(rows: Rows, asked: Asked) -> dict[str, Any]:
@@ -220,12 +233,12 @@ def _per_turn(placed: Floats, sampled: Bools, turn_ids: Ints | None) -> list[lis
     return [part.tolist() for part in np.split(sums, np.cumsum(turns)[:-1])]
 
 
-def _shaped(name: str, values: Any, rows: Rows, shape: tuple[int, int], rollout: Sequence[Any] | None) -> Any:
+def _shaped(name: str, values: Any, rows: Rows, sampled: Bools, rollout: Sequence[Any] | None) -> Any:
     """A column of yours as `from_arrays` takes it."""
     known = column(name)
     axis = known.axis if known else "K" if name.startswith("token_") else "S"
     if axis == "K":
-        return _grid(name, values, shape)
+        return _grid(name, values, (sampled.shape[0], sampled.shape[1]), sampled=sampled)
     listed = _hashed(values) if axis in "RG" else [plain(v) for v in values]
     if axis == "G":
         return list(_agreed(name, listed, rows.group).values())
@@ -256,8 +269,8 @@ def _agreed(name: str, values: Sequence[Any], keys: Sequence[Any]) -> dict[Any, 
     return out
 
 
-def _grid(name: str, values: Any, shape: tuple[int, int], fill: float = 0) -> Any:
-    """[B, T]; lists of the rows' own lengths are filled up behind."""
+def _grid(name: str, values: Any, shape: tuple[int, int], fill: float = 0, sampled: Bools | None = None) -> Any:
+    """[B, T]; lists of the rows' own lengths are filled up behind, where no sampled token may stand."""
     if isinstance(values, np.ndarray) and values.shape == shape:
         return values
     parts = [np.asarray(plain(v)) if v is not None else None for v in values]
@@ -267,6 +280,12 @@ def _grid(name: str, values: Any, shape: tuple[int, int], fill: float = 0) -> An
             raise LayoutError(
                 f"{name}, row {row}: got {got}, expected one number per response token, at most {shape[1]}",
                 hint="tool tokens count: the list is as long as response_ids",
+            )
+        if sampled is not None and sampled[row, part.size :].any():
+            raise LayoutError(
+                f"{name}, row {row}: got {part.size} numbers, and the row has sampled tokens up to position "
+                f"{int(np.flatnonzero(sampled[row])[-1])}",
+                hint="one number per response token: the list is as long as response_ids",
             )
     kind = np.result_type(*[p.dtype for p in parts if p is not None]) if parts else np.dtype(float)
     out = np.full(shape, fill, kind)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from stepcredit.credit.run import RewardFrom
-from stepcredit.errors import LayoutError, StepCreditError
+from stepcredit.errors import LayoutError, MissingColumn, StepCreditError
 from stepcredit.integrations import _checkpoint, _trl_batch, _trl_setup
 from stepcredit.integrations._padded import Assigner, LintFailed, Padded
 from stepcredit.integrations._side import EnvironmentLog
@@ -152,6 +152,8 @@ class CreditMixin(_Base):  # type: ignore[misc]
             given = _trl_batch.given(self, self.credit, self._credit_keys, self._credit_seen, out, mode)
             padded = self.credit(**given)
             _trl_setup.check_loss(self.loss_type, padded, self.credit.method)
+        except MissingColumn as error:
+            self._credit_stop(_trl_setup.lacking(error, self.beta, self._credit_seen))
         except StepCreditError as error:
             self._credit_stop(_trl_batch.renamed(error))
         self._credit_place(out, padded, mode)
@@ -183,6 +185,8 @@ class CreditMixin(_Base):  # type: ignore[misc]
         self._credit_sent = {"mode": mode, "first": first, "tensors": {**kept, "mask": mask}}
         for name in ("judged", "zero", "mean", "spread", "lowest", "highest", "dead_groups", "steps"):
             self._metrics[mode][f"credit/{name}"].append(padded.stats[name])
+        if "compared" in padded.stats:
+            self._metrics[mode]["credit/compared"].append(padded.stats["compared"])
         _trl_batch.show(self._logs["advantages"], padded)
 
     # What the loss takes
