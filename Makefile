@@ -83,6 +83,9 @@ docs: .venv/.dev
 	$(BIN)/python tools/reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+train-demo: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/stepcredit train examples/train-demo.yaml --resume
+
 bench: .venv/.core
 	$(BIN)/stepcredit bench speed
 

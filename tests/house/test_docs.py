@@ -37,7 +37,7 @@ def spans(text):
 def calls(line):
     """The arguments of every `stepcredit ...` in a line of shell."""
     for part in re.split(r"&&|\||;", line.partition(" #")[0]):
-        words = shlex.split(part)
+        words = shlex.split(part.partition(">")[0])
         if words and Path(words[0]).name == "stepcredit":
             yield words[1:]
 

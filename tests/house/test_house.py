@@ -26,6 +26,7 @@ ORDER = [
     ("systems",),
     ("label", "reward_models", "learn", "search", "diagnose"),
     ("bench", "integrations"),
+    ("train",),
     ("app",),
 ]
 ALSO = {"lint": {"credit"}, "testing": {"credit", "data", "ops", "errors"}, "__main__": {"app"}}

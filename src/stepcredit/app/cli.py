@@ -20,6 +20,7 @@ from stepcredit.app import (
     methods,
     select,
     state,
+    train,
     worlds,
 )
 from stepcredit.app.console import fail, note
@@ -56,6 +57,7 @@ app.command("state", short_help="Make states from observations; how much they me
 app.command("evidence", short_help="Add what is known about steps, after saying what it costs.")(evidence.evidence)
 app.command("select", short_help="Which rollouts to learn from, of which tasks to draw more.")(select.select)
 app.command("methods", short_help="What systems there are, what each needs.")(methods.methods)
+app.command("train", short_help="An agent learns in a world, by any credit method.")(train.train)
 app.command("worlds", short_help="Worlds to act in by text, measured.")(worlds.worlds)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
 app.add_typer(bench.app, name="bench", short_help="How right is credit, and how fast?")
