@@ -33,7 +33,8 @@ def main() -> None:
         if not given.only_picture:
             print(f"{name} ({file.name})", flush=True)
             subprocess.run([sys.executable, "-m", "stepcredit", "train", str(file), "--resume"], check=True)
-        lines[name] = read(Path(load(file).output) / "metrics.jsonl")
+        told = read(Path(load(file).output) / "metrics.jsonl")
+        lines |= {name: told} if told else {}
     draw(lines, [given.picture], title="Two rooms and a locked door, 0.3 million parameters")
     for name, told in lines.items():
         evals = [line for line in told if line.get("eval_success") is not None]

@@ -9,6 +9,8 @@ import numpy as np
 from stepcredit.bench.suite import Line, Plot
 from stepcredit.errors import MissingExtra
 
+_FEW = 12  # points that a line can mark, and an axis name, one by one
+
 
 def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
     """Write `folder/name.svg` of each plot; equal plots give equal files.
@@ -33,13 +35,23 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
                 ours = one.name.startswith("stepcredit")
                 color = "black" if ours else colors[i % len(colors)]
                 dash, label = "--" if "@" in one.name else "-", _plain(one.name)
-                axes.plot(one.x, one.y, dash, marker="o", ms=3, label=label, color=color, lw=2.2 if ours else 1.1)
+                axes.plot(
+                    one.x,
+                    one.y,
+                    dash,
+                    marker="o" if len(one.x) <= _FEW else "",
+                    ms=3,
+                    label=label,
+                    color=color,
+                    lw=2.2 if ours else 1.1,
+                )
                 if one.low is not None and one.high is not None:
                     axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.12, lw=0)
             if plot.log_x:
                 axes.set_xscale("log", base=2)
             ticks = sorted({x for one in lines for x in one.x})
-            axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+            if len(ticks) <= _FEW:
+                axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axes.minorticks_off()
             axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
             axes.grid(alpha=0.25)

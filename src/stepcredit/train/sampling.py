@@ -98,7 +98,7 @@ class Stream:
                 logits_to_keep=1,
                 **{self._cache_name: self._cache},
             )
-        self._cache, self._logits = out.past_key_values, out.logits[:, -1]
+        self._cache, self._logits = getattr(out, self._cache_name), out.logits[:, -1]
 
 
 def generator(seed: Sequence[int], device: Any) -> Any:
