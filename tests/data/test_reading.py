@@ -148,3 +148,20 @@ def test_a_file_that_fits_is_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module.Reading, "_pass", lambda self: passes.append(1) or original(self))
     assert len(list(stream(path, steps=3))) == 1
     assert passes == [1]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_batch_whose_rows_are_all_skipped_is_passed_over(tmp_path, together):
+    """Group a is bad throughout; what is left is read, group by group."""
+    rows = [
+        {"group": g, "rollout": i, "outcome": "x" if g == "a" else 1, "steps": [{}] * 2} for g in "abc" for i in (0, 1)
+    ]
+    if not together:
+        rows = rows[::2] + rows[1::2]
+    file = tmp_path / "runs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batches = list(Reading(file, on_error="skip").stream(steps=4))
+    assert [batch.group_name(0) for batch in batches] == ["b", "c"]
+    with pytest.raises(DataError, match="no row can be used"):
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows if row["group"] == "a"))
+        list(Reading(file, on_error="skip").stream(steps=2))

@@ -110,8 +110,13 @@ class Reading:
             yield self._batch(kept)
             return
         plan = _plan(sizes, steps)
+        some = False
         for placed_rollouts in self._direct(plan) if together else self._sorted(plan):
-            yield self._batch(placed_rollouts, present)
+            if placed_rollouts:  # of groups whose rows are all skipped nothing is left
+                some = True
+                yield self._batch(placed_rollouts, present)
+        if not some:
+            self._batch([])
 
     def _pass(self) -> Iterator[_Placed]:
         """One pass over the files, from the start."""
