@@ -1,6 +1,7 @@
 """`stepcredit train`: from a config to an agent that has learned by step credit."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,8 @@ def _work(label: str, total: int) -> Iterator[Any]:
 def _quiet() -> None:
     """What the packages below say of themselves is not for this screen."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    # TRL 1.16 uses names that transformers has renamed.
+    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
     transformers = extra("transformers", "training", name="train")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
