@@ -30,7 +30,9 @@ def train(
     """Train an agent in a text world: a warm start by imitation, then reinforcement learning on TRL, with the credit of
     any method for every turn.
 
-    Example: stepcredit train --example key_door_rooms > config.yaml; stepcredit train config.yaml
+    Write what --example prints to a file, change it, and train from it.
+
+    Example: stepcredit train --example key_door_rooms
     """
     if example is not None:
         from stepcredit.train.example import example as example_of
