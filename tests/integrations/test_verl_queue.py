@@ -251,7 +251,7 @@ def test_entropies_are_fetched_where_a_method_takes_them(run, torch):
     from tensordict import TensorDict
 
     for sample, score in enumerate((1.0, 0.0)):
-        extra = {"stepcredit": {"token_plan": [1, 0, 0, 0]}}
+        extra = {"stepcredit": {"token_plan": [1, 0, 0, 0] + [0] * sample}}
         run.put("p", sample, ([1, 1, 0, 1][: 4 - sample] + [1] * sample * 2, extra), score=score)
     entropy = torch.nested.as_nested_tensor([torch.tensor([0.1, 0.9, 0.0, 0.2]), torch.rand(5)], layout=torch.jagged)
     fields = TensorDict({"entropy": entropy}, batch_size=2)
