@@ -133,7 +133,7 @@ def test_lessons_are_in_prompts_and_in_checkpoints(tmp_path):
     folder = tmp_path / "run"
     # The world's own texts are short; lessons need room.
     trained(
-        folder, library={"lessons": 1}, rl={"steps": 2, "max_tokens": 512}, model={"size": {"width": 32, "heads": 2}}
+        folder, experience={"lessons": 1}, rl={"steps": 2, "max_tokens": 512}, model={"size": {"width": 32, "heads": 2}}
     )
     kept = json.loads((folder / "checkpoints" / "checkpoint-2" / "library.json").read_text())
     assert kept["lessons"]

@@ -163,7 +163,7 @@ class Config(Struct, forbid_unknown_fields=True):
     eval: Eval = field(default_factory=Eval)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     trackers: list[str] = []
-    library: Experience | None = None
+    experience: Experience | None = None
     retry: Retry | None = None
 
     @property

@@ -65,7 +65,7 @@ eval:
 
 checkpoints: {{every: 20, keep: 2}}
 trackers: []                 # tensorboard, trackio, wandb
-library: null                # {{lessons: 1, size: 200}}: what worked before, in the prompts of tasks alike
+experience: null             # {{lessons: 1, size: 200}}: what worked before, in the prompts of tasks alike
 retry: null                  # {{pivot: sibling}} or {{pivot: FILE.py:FUNCTION}}; for method r3l
 """
 

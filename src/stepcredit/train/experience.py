@@ -40,7 +40,7 @@ class Lessons:
 
     def __init__(self, given: Experience) -> None:
         self.given = given
-        self.library = self._empty()
+        self.kept = self._empty()
 
     def _empty(self) -> Library:
         # Tasks of one world read alike: only what is all but equal is known already.
@@ -48,7 +48,7 @@ class Lessons:
 
     def __call__(self, first: str) -> str:
         """What to put before a task that reads so; "" where nothing is known."""
-        return render(self.library.best("golden", first, self.given.lessons))
+        return render(self.kept.best("golden", first, self.given.lessons))
 
     def learn(self, rollouts: Sequence[Played]) -> None:
         """Take in what succeeded."""
@@ -64,11 +64,11 @@ class Lessons:
     def teach(self, first: str, actions: Sequence[str]) -> None:
         """Take in what was done in a task that reads so."""
         text = f"{', '.join(actions)}. Task: {' '.join(first.split())}"
-        self.library.add("golden", "method", text, 1.0 / (1 + len(actions)))
+        self.kept.add("golden", "method", text, 1.0 / (1 + len(actions)))
 
     def save(self, folder: Path) -> None:
         """Write what is known into a checkpoint."""
-        self.library.save(folder / FILE)
+        self.kept.save(folder / FILE)
 
     def load(self, folder: Path) -> None:
         """Know what a checkpoint holds.
@@ -76,4 +76,4 @@ class Lessons:
         Raises:
             DataError: the file is damaged.
         """
-        self.library = Library.load(folder / FILE, embedder=bag_of_words)
+        self.kept = Library.load(folder / FILE, embedder=bag_of_words)

@@ -66,7 +66,7 @@ def train(config: Config, *, resume: bool = False, screen: Screen | None = None)
     checkpoint = _claim(folder, config, resume)
     with _explained(folder):
         (folder / CONFIG).write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
-        lessons = Lessons(config.library) if config.library is not None else None
+        lessons = Lessons(config.experience) if config.experience is not None else None
         model, words = _start(config, world, folder / START, lessons, screen)
         step = -1 if checkpoint is None else _number(checkpoint)
         if lessons is not None and checkpoint is not None:
@@ -267,7 +267,7 @@ def plan(config: Config, *, screen: Screen | None = None) -> dict[str, Any]:
     world, taken = check(config)
     with TemporaryDirectory() as temporary, _explained(Path(temporary)):
         short = msgspec.structs.replace(config.warmup, steps=min(3, config.warmup.steps), seconds=None)
-        lessons = Lessons(config.library) if config.library is not None else None
+        lessons = Lessons(config.experience) if config.experience is not None else None
         at: list[float] = []
 
         @contextmanager
