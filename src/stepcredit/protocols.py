@@ -18,7 +18,9 @@ class Sample:
     text: what was written, without the stop string. tokens: text of each token. logp: [n] its log-probability under
     the model, whatever the temperature. top_logp: [n][k] the largest log-probabilities at each token. finished: it
     ended by itself or at a stop string, not at the limit. top_tokens: [n][k] the texts that top_logp belong to.
-    entropy: [n] of the whole next-token distribution at each token (nats); None = not known.
+    entropy: [n] of the whole next-token distribution at each token (nats); None = not known. ended: the model ended its
+    text by itself, not at a stop string or the limit; None = the server does not say. read, written: tokens of the
+    prompt and of the continuation, as whoever sampled counts them; None = not known.
     """
 
     text: str
@@ -28,6 +30,9 @@ class Sample:
     finished: bool = True
     top_tokens: tuple[tuple[str, ...], ...] = ()
     entropy: Floats | None = None
+    ended: bool | None = None
+    read: int | None = None
+    written: int | None = None
 
 
 class Sampler(Protocol):

@@ -40,6 +40,7 @@ from stepcredit.ops.returns import (
     so_far,
     softmin_weight,
 )
+from stepcredit.ops.solutions import AGGREGATES, Aggregate, aggregate, highest, weighted_vote
 from stepcredit.ops.tokens import (
     merge_tokens,
     on_last_token,
@@ -56,6 +57,8 @@ from stepcredit.ops.tree import NodeValues, backup, edge_advantage, outcome_ahea
 from stepcredit.ops.tries import best_of, wilson
 
 __all__ = [
+    "AGGREGATES",
+    "Aggregate",
     "Confusion",
     "Graph",
     "JamesStein",
@@ -63,6 +66,7 @@ __all__ = [
     "NodeValues",
     "Walk",
     "against_past",
+    "aggregate",
     "ahead",
     "at_last",
     "back",
@@ -85,6 +89,7 @@ __all__ = [
     "effective_rank",
     "future_min",
     "gae",
+    "highest",
     "increment",
     "james_stein",
     "log_beta",
@@ -122,6 +127,7 @@ __all__ = [
     "turn_cells",
     "unit_range",
     "weighted_backup",
+    "weighted_vote",
     "whiten",
     "wilson",
     "windows",

@@ -1,0 +1,266 @@
+"""Run plans: many side by side, each waiting for its own replies, batched where a model likes lists.
+
+    found = dict(drive([two_lines(p) for p in prompts], {"sampler": engine.sampler}))
+
+A model is a function of `stepcredit.protocols` (a list in, a list out) or a door with `async def each(request)`, as a
+`Client` has. Requests to functions are held until no plan can go on, and then go out together: a thousand plans make
+large batches. Requests to doors leave at once, and a plan goes on as soon as its own have come back.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from stepcredit.errors import StepCreditError
+from stepcredit.llm.requests import Ask, BudgetSpent, Check, Continue, Failed, Force, Plan, Request, Score
+
+T = TypeVar("T")
+Models = Mapping[str, Any]
+
+AT_ONCE = 256
+
+
+def drive(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -> Iterator[tuple[int, T]]:
+    """(place of the plan, what it returned), in the order in which they end.
+
+    Args:
+        plans: taken one by one, so that they may be a generator over a file.
+        models: who answers requests `to` that name.
+        at_once: most plans under way.
+
+    Raises:
+        StepCreditError: a plan asks for a model that is not there. Whatever a plan or a function raises ends the run;
+            a spent budget is raised inside the plan, and outside only if it does not catch it.
+    """
+    with _own_loop() as run:
+        ending = adrive(plans, models, at_once=at_once)
+
+        async def following() -> tuple[int, T] | None:
+            return await anext(ending, None)
+
+        try:
+            while (one := run(following())) is not None:
+                yield one
+        finally:
+            run(ending.aclose())
+
+
+@contextmanager
+def _own_loop() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
+    """An event loop to run coroutines in, one after the other; in another thread where this one has a running loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner() as runner:
+            yield runner.run
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="stepcredit-drive") as pool:
+        runner = asyncio.Runner()
+        try:
+            yield lambda what: pool.submit(runner.run, what).result()
+        finally:
+            pool.submit(runner.close).result()
+
+
+async def adrive(
+    plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE
+) -> AsyncGenerator[tuple[int, T], None]:
+    """As `drive`, within a running event loop."""
+    if at_once < 1:
+        raise StepCreditError(f"at_once must be at least 1; got {at_once}")
+    batches = _Batches(models)
+    done: asyncio.Queue[tuple[int, Any, BaseException | None]] = asyncio.Queue()
+    coming, tasks = enumerate(plans), set[asyncio.Task[None]]()
+
+    async def run(place: int, plan: Plan[T]) -> None:
+        try:
+            done.put_nowait((place, await _walk(plan, batches), None))
+        except Exception as error:
+            done.put_nowait((place, None, error))
+        finally:
+            batches.left()
+
+    def start() -> bool:
+        following = next(coming, None)
+        if following is not None:
+            batches.entered()
+            tasks.add(asyncio.create_task(run(*following)))
+        return following is not None
+
+    try:
+        while len(tasks) < at_once and start():
+            pass
+        waiting = len(tasks)
+        while waiting:
+            place, result, error = await done.get()
+            if error is not None:
+                raise error
+            waiting += start() - 1
+            tasks = {t for t in tasks if not t.done()}
+            yield place, result
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await batches.close()
+
+
+async def _walk(plan: Plan[T], batches: "_Batches") -> T:
+    """One plan from beginning to end."""
+    try:
+        asked = next(plan)
+        while True:
+            try:
+                replies = await batches.answer(asked)
+            except BudgetSpent as error:
+                asked = plan.throw(error)
+            else:
+                asked = plan.send(replies)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
+
+
+class _Batches:
+    """Requests to functions, held until every plan under way waits for one."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._held: list[tuple[Request, asyncio.Future[Any]]] = []
+        self._running = 0
+        self._calls = ThreadPoolExecutor(1, thread_name_prefix="stepcredit-model")
+        self._calling: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait for the call under way, if there is one."""
+        for task in self._calling:
+            task.cancel()
+        await asyncio.gather(*self._calling, return_exceptions=True)
+        self._calls.shutdown(cancel_futures=True)
+
+    def entered(self) -> None:
+        self._running += 1
+
+    def left(self) -> None:
+        self._running -= 1
+        self._perhaps_flush()
+
+    async def answer(self, requests: Sequence[Request]) -> list[Any]:
+        """The replies of a plan's requests; the plan does not run meanwhile."""
+        waits = [self._send(r) for r in requests]
+        self._running -= 1
+        self._perhaps_flush()
+        try:
+            return await _all(waits)
+        finally:
+            self._running += 1
+
+    def _send(self, request: Request) -> "asyncio.Future[Any]":
+        model = self._models.get(request.to)
+        if model is None:
+            raise StepCreditError(
+                f"a plan asks for a {request.to}; there are: {', '.join(self._models) or 'no models'}",
+                hint=f"give it among the models: {request.to}=...",
+            )
+        each: Callable[[Request], Coroutine[Any, Any, Any]] | None = getattr(model, "each", None)
+        if each is not None:
+            return asyncio.ensure_future(each(request), loop=asyncio.get_running_loop())
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._held.append((request, future))
+        return future
+
+    def _perhaps_flush(self) -> None:
+        """Not at once: whoever got a reply in this turn of the loop has not asked again yet."""
+        if self._running == 0 and self._held:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._running or not self._held:
+            return
+        held, self._held = self._held, []
+        alike: defaultdict[tuple[Any, ...], list[tuple[Request, asyncio.Future[Any]]]] = defaultdict(list)
+        for one in held:
+            alike[_alike(one[0])].append(one)
+        for group in alike.values():
+            task = asyncio.create_task(self._call(group))
+            self._calling.add(task)
+            task.add_done_callback(self._calling.discard)
+
+    async def _call(self, group: Sequence[tuple[Request, "asyncio.Future[Any]"]]) -> None:
+        """One call of a function, off the loop: a slow one must not keep servers waiting."""
+        requests = [r for r, _ in group]
+        loop = asyncio.get_running_loop()
+        try:
+            replies = await loop.run_in_executor(self._calls, call, self._models[requests[0].to], requests)
+        except Exception as error:
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), reply in zip(group, replies, strict=True):
+            if not future.done():
+                future.set_result(reply)
+
+
+async def _all(waits: Sequence["asyncio.Future[Any]"]) -> list[Any]:
+    """Every reply; at the first error the others are given up."""
+    try:
+        return list(await asyncio.gather(*waits))
+    except BaseException:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        raise
+
+
+def _alike(request: Request) -> tuple[Any, ...]:
+    """What requests that go into one call have in common."""
+    if isinstance(request, Continue):
+        return request.to, request.n, request.max_tokens, request.temperature, request.stop
+    return request.to, type(request)
+
+
+def call(model: Any, requests: Sequence[Request]) -> list[Any]:
+    """Requests of one kind and setting to one function of `protocols`; None and NaN become `Failed`.
+
+    Raises:
+        StepCreditError: not one reply per request.
+    """
+    first = requests[0]
+    replies: Any
+    match first:
+        case Continue():
+            setting = {"n": first.n, "max_tokens": first.max_tokens, "temperature": first.temperature}
+            replies = model([r.prompt + r.prefix for r in requests], **setting, stop=first.stop)  # type: ignore[union-attr]
+        case Ask():
+            replies = model([r.prompt for r in requests])  # type: ignore[union-attr]
+        case Score():
+            replies = model([r.prefix for r in requests], [r.step for r in requests])  # type: ignore[union-attr]
+        case Force():
+            replies = model([r.prefix for r in requests], [r.continuation for r in requests])  # type: ignore[union-attr]
+        case Check():
+            replies = model([r.answer for r in requests], [r.reference for r in requests])  # type: ignore[union-attr]
+    if len(replies) != len(requests):
+        raise StepCreditError(f"the {first.to} gave {len(replies)} replies to {len(requests)} requests")
+    return [_told(reply, first.to) for reply in replies]
+
+
+def _told(reply: Any, who: str) -> Any:
+    if reply is None:
+        return Failed(f"the {who} did not answer")
+    if isinstance(reply, float | np.floating):
+        return float(reply) if reply == reply else Failed(f"the {who} gave no number")
+    return reply
+
+
+async def collect(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -> list[T]:
+    """What each plan returned, in the order of the plans."""
+    async with aclosing(adrive(plans, models, at_once=at_once)) as ended:
+        found = {place: result async for place, result in ended}
+    return [found[i] for i in range(len(found))]

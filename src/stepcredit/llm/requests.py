@@ -1,0 +1,83 @@
+"""What a plan may ask of models, and how it hears that there is no answer.
+
+A plan is a generator: it yields lists of requests and receives the replies in their order, so that the same few lines
+run against functions, a model on this machine or a server, alone or a thousand side by side (`stepcredit.llm.drive`).
+
+    def two_lines(prompt: str) -> Plan[str]:
+        (first,) = yield [Continue(prompt, stop=("\\n",))]
+        return prompt if isinstance(first, Failed) else prompt + first[0].text
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from stepcredit.errors import StepCreditError
+
+T = TypeVar("T")
+Plan = Generator[Sequence["Request"], list[Any], T]
+
+
+class Continue(msgspec.Struct, frozen=True):
+    """n continuations of a prompt. Reply: a list of n `Sample`, or `Failed`.
+
+    prefix: what the model has written so far: it goes on from there. A chat model gets it as the beginning of its own
+    answer, every other model behind the prompt. draw: tells apart requests that are otherwise equal and are to be drawn
+    anew; the same draw of the same request has one answer for ever. to: the model that is asked, by the name it has in
+    `drive`.
+    """
+
+    prompt: str
+    prefix: str = ""
+    n: int = 1
+    max_tokens: int = 256
+    temperature: float = 1.0
+    stop: tuple[str, ...] = ()
+    draw: int = 0
+    to: str = "sampler"
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One question to a judge. Reply: its text, or `Failed`."""
+
+    prompt: str
+    draw: int = 0
+    to: str = "judge"
+
+
+class Score(msgspec.Struct, frozen=True):
+    """A scorer's opinion of a step (a whole one, the beginning of one) after a prefix. Reply: a number, or `Failed`."""
+
+    prefix: str
+    step: str
+    to: str = "scorer"
+
+
+class Force(msgspec.Struct, frozen=True):
+    """How likely is this continuation? Reply: the log-probability of each of its tokens, or `Failed`."""
+
+    prefix: str
+    continuation: str
+    to: str = "forcer"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Is an answer right? Reply: 1 (right) to 0 (wrong), or `Failed` where it cannot be told."""
+
+    answer: str
+    reference: str
+    to: str = "verifier"
+
+
+Request = Continue | Ask | Score | Force | Check
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """There is no answer, and why: data on the step, never a guess."""
+
+    reason: str
+
+
+class BudgetSpent(StepCreditError):
+    """The budget does not hold another request, so it was not sent. Raised where the plan waits for its replies."""

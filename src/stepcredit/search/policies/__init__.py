@@ -1,0 +1,1 @@
+"""Search policies, one file each: a generator function over the moves of `stepcredit.search.engine.Search`."""
