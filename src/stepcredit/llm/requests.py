@@ -16,7 +16,6 @@ import msgspec
 from stepcredit.errors import StepCreditError
 
 T = TypeVar("T")
-Plan = Generator[Sequence["Request"], list[Any], T]
 
 
 class Continue(msgspec.Struct, frozen=True):
@@ -71,6 +70,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 Request = Continue | Ask | Score | Force | Check
+Plan = Generator[Sequence[Request], list[Any], T]
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -1,0 +1,188 @@
+"""One solution to be labelled: what is known of it, and the moves that buy more."""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import numpy as np
+
+from stepcredit.data.layout import Floats, Ints
+from stepcredit.data.records import Rollout
+from stepcredit.label.labels import Labels, unjudged
+from stepcredit.llm.requests import Ask, Check, Continue, Failed, Plan, Request
+from stepcredit.protocols import Sample
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How completions are asked for and read.
+
+    joiner: stands between steps. max_tokens, temperature, stop: of a completion. whole: the verifier reads the solution
+    so far and its completion; else the completion alone. seed: of the draws.
+    """
+
+    joiner: str = "\n"
+    max_tokens: int = 1024
+    temperature: float = 1.0
+    stop: tuple[str, ...] = ()
+    whole: bool = True
+    seed: int = 0
+
+
+@dataclass(eq=False)
+class Work:
+    """A rollout, its reference answer, the outcomes of its siblings (itself included), and what was bought so far.
+
+    won, drawn: [T + 1] completions of each prefix that were right, and that could be told; entry 0 is the task alone.
+    samples: the texts drawn from each prefix with their verdicts. spent: samples, verdicts and questions.
+    """
+
+    record: Rollout
+    reference: str | None
+    siblings: Sequence[float | None]
+    setting: Setting = field(default_factory=Setting)
+    won: Ints = field(init=False)
+    drawn: Ints = field(init=False)
+    samples: dict[int, list[tuple[Sample, float]]] = field(default_factory=dict, init=False)
+    spent: dict[str, int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.won = np.zeros(len(self.steps) + 1, np.int64)
+        self.drawn = np.zeros(len(self.steps) + 1, np.int64)
+
+    @property
+    def steps(self) -> list[str]:
+        """Their texts; an empty one is a step too."""
+        return [s.text or "" for s in self.record.steps]
+
+    @property
+    def prompt(self) -> str:
+        """The task, ready for the first step."""
+        task = self.record.task or ""
+        return task + self.setting.joiner * bool(task and not task.endswith(self.setting.joiner))
+
+    @property
+    def outcome(self) -> float | None:
+        """Of the solution; None = not known."""
+        return self.record.outcome
+
+    @property
+    def ability(self) -> float | None:
+        """Share of the siblings whose outcome is known that succeeded; None where none is known."""
+        known = [o for o in self.siblings if o is not None]
+        return float(np.mean(known)) if known else None
+
+    def prefix(self, after: int) -> str:
+        """What stands up to and with step `after` (-1: nothing), ready to go on, observations included."""
+        joiner, parts = self.setting.joiner, []
+        for step in self.record.steps[: after + 1]:
+            parts += [step.text or ""] + ([] if step.observation is None else [str(step.observation)])
+        return "".join(p + joiner for p in parts)
+
+    def probe(self, after: int | Sequence[int], n: int, *, to: str = "sampler") -> Plan[Floats]:
+        """Draw n more completions behind each of these steps and have them checked: [len] the shares right so far.
+
+        -1 is the task alone. The last step is not completed where the outcome is known: that is its share. A verdict
+        that cannot be told is left out of the count; NaN where none could be told.
+        """
+        wanted = [after] if isinstance(after, int) else list(after)
+        ask = [t for t in dict.fromkeys(wanted) if not self._settled(t)]
+        if ask and n > 0:
+            replies = yield [self._continuation(t, n, to) for t in ask]
+            drawn = [(t, s) for t, reply in zip(ask, replies, strict=True) for s in self._drawn(reply)]
+            verdicts = yield [self._check(t, s) for t, s in drawn]
+            self._count("verify", len(drawn))
+            for (t, sample), verdict in zip(drawn, verdicts, strict=True):
+                right = float("nan") if isinstance(verdict, Failed) else float(verdict)
+                self.samples.setdefault(t, []).append((sample, right))
+                self.drawn[t + 1] += right == right
+                self.won[t + 1] += right >= 0.5
+        return np.array([self.share(t) for t in wanted])
+
+    def share(self, after: int) -> float:
+        """Share of the completions behind this step that are right; NaN = none known."""
+        if self._settled(after):
+            return float(self.outcome or 0.0)
+        n = int(self.drawn[after + 1])
+        return float(self.won[after + 1]) / n if n else float("nan")
+
+    def ask(self, prompts: Sequence[str], *, draw: int = 0, to: str = "judge") -> Plan[list[str | Failed]]:
+        """The judge's replies; draw tells apart votes on one prompt."""
+        replies = yield [Ask(p, self._draw(draw), to) for p in prompts]
+        self._count("judge", len(prompts))
+        return list(replies)
+
+    def labels(self, **known: Any) -> Labels:
+        """Labels of this solution with what was bought; `known`: label, value, first_error, reasons, facts."""
+        counts = {"won": self.won[1:].copy(), "drawn": self.drawn[1:].copy()}
+        record = self.record
+        known = {**unjudged(self.steps), "first_error": None, **counts, **known}
+        return Labels(
+            record.group,
+            record.rollout,
+            self.prompt,
+            tuple(self.steps),
+            outcome=self.outcome,
+            spent=dict(self.spent),
+            **known,
+        )
+
+    def shares(self) -> Floats:
+        """[T] share of right completions behind each step, NaN where none was drawn; the outcome at the end."""
+        return np.array([self.share(t) for t in range(len(self.steps))])
+
+    def _settled(self, after: int) -> bool:
+        return after == len(self.steps) - 1 and after >= 0 and self.outcome is not None
+
+    def _continuation(self, after: int, n: int, to: str) -> Request:
+        s = self.setting
+        draw = self._draw(len(self.samples.get(after, ())))
+        return Continue(self.prompt, self.prefix(after), n, s.max_tokens, s.temperature, s.stop, draw, to)
+
+    def _drawn(self, reply: Any) -> list[Sample]:
+        if isinstance(reply, Failed):
+            self._count("failed", 1)
+            return []
+        self._count("sample", len(reply))
+        return list(reply)
+
+    def _check(self, after: int, sample: Sample) -> Request:
+        text = self.prefix(after) + sample.text if self.setting.whole else sample.text
+        return Check(text, self.reference or "")
+
+    def _draw(self, which: int) -> int:
+        """The same for the same prefix in every solution, so that what they share is drawn once."""
+        return int.from_bytes(blake2b(f"{self.setting.seed}|{which}".encode(), digest_size=6).digest(), "little")
+
+    def _count(self, kind: str, n: int) -> None:
+        if n:
+            self.spent[kind] = self.spent.get(kind, 0) + n
+
+
+def side_by_side(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
+    """Several plans as one: what they ask goes out together; what each returned, in their order."""
+    running: dict[int, Generator[Sequence[Request], list[Any], T]] = dict(enumerate(plans))
+    done: dict[int, T] = {}
+    replies: dict[int, list[Any] | None] = dict.fromkeys(running)
+    asked: dict[int, Sequence[Request]] = {}
+    try:
+        while running:
+            for i in list(running):
+                try:
+                    got = replies[i]
+                    asked[i] = next(running[i]) if got is None else running[i].send(got)
+                except StopIteration as end:
+                    done[i] = end.value
+                    del running[i]
+            flat = yield [r for i in running for r in asked[i]]
+            at = 0
+            for i in running:
+                replies[i] = flat[at : at + len(asked[i])]
+                at += len(asked[i])
+    finally:
+        for plan in running.values():
+            plan.close()
+    return [done[i] for i in sorted(done)]
