@@ -50,8 +50,9 @@ def methods_index():
     for kind, about in ABOUT.items():
         rows = [
             [
-                f"[`{m['name']}`](methods/{m['name']}.md)" + ("" if m["base"] == m["name"] else f" (`{m['base']}`)"),
-                ", ".join(m["adds"] if kind == "evidence" else m["needs"]),
+                f"[`{m['name']}`](methods/{m['name']}.md)"
+                + ("" if m["base"] == m["name"].rpartition("/")[2] else f" (`{m['base']}`)"),
+                ", ".join(m[SECOND.get(kind, "needs")]),
                 m["cost"],
                 m["evidence"],
                 m["title"],
@@ -60,24 +61,28 @@ def methods_index():
             for m in listed
             if m["kind"] == kind
         ]
-        second = "adds" if kind == "evidence" else "needs"
+        second = {"models": "asks"}.get(SECOND.get(kind, "needs"), SECOND.get(kind, "needs"))
         out.append(f"\n## {about}\n\n" + table(["name", second, "cost", "how sure", "title", "paper"], rows))
     return "".join(out)
 
 
+SECOND = {"evidence": "adds", "label": "models", "search": "models"}
 ABOUT = {
     "method": "Credit methods",
     "preset": "Credit methods whose formula another one has",
     "selector": "Selectors",
     "evidence": "Evidence",
+    "label": "Label systems",
+    "search": "Search policies",
 }
 
 
 def method_page(name):
     m = described(name)
+    own = name.rpartition("/")[2]
     out = [
         f"# {m['title']}\n",
-        f"`{name}` · {m['kind']}" + (f" · a reading of [`{m['base']}`]({m['base']}.md)" if m["base"] != name else ""),
+        f"`{name}` · {m['kind']}" + (f" · a reading of [`{m['base']}`]({m['base']}.md)" if own != m["base"] else ""),
     ]
     per = f" · per {m['per']}" if "per" in m else ""
     out += [f"{per} · {m['paper']}\n", "\n## What it computes\n", block(m["doc"])]
@@ -87,6 +92,8 @@ def method_page(name):
     if m["kind"] == "evidence":
         out.append("\nAsks: " + (", ".join(f"`{c}`" for c in m["models"]) or "no model"))
         out.append(". Adds: " + ", ".join(f"`{c}`" for c in m["adds"]))
+    elif "models" in m:
+        out.append("\nAsks: " + (", ".join(f"`{c}`" for c in m["models"]) or "no model"))
     else:
         out.append("\nColumns: " + (", ".join(f"`{c}`" for c in m["needs"]) or "none"))
         if m["uses"]:

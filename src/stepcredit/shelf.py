@@ -72,7 +72,7 @@ class Planner:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class PlannerShelf:
     """The members of one kind: files of `folder`, entry points of `group`, and presets that are published systems."""
 
     kind: str
@@ -114,7 +114,7 @@ class Shelf:
 
 
 @cache
-def _systems(shelf: Shelf) -> dict[str, str]:
+def _systems(shelf: PlannerShelf) -> dict[str, str]:
     """Presets that are published systems: their own name -> `base@preset`."""
     found = OpenSet(shelf.kind, shelf.folder, shelf.group)
     return {

@@ -1,6 +1,8 @@
-"""Every published system that runs here, whatever it is: a credit method, a preset of one, a selector, evidence."""
+"""Every published system that runs here, whatever it is: a credit method, a preset of one, a selector, evidence, a
+label system ("label/omegaprm"), a search policy ("search/beam")."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from stepcredit import evidence
@@ -9,13 +11,24 @@ from stepcredit.credit.run import Credit
 from stepcredit.credit.selection import Selected
 from stepcredit.errors import UnknownName
 from stepcredit.evidence import Kind
+from stepcredit.shelf import Planner, PlannerShelf
 
-System = Method | Kind
-KINDS = ("method", "preset", "selector", "evidence")
+System = Method | Kind | Planner
+KINDS = ("method", "preset", "selector", "evidence", "label", "search")
+
+
+@cache
+def planners() -> Mapping[str, PlannerShelf]:
+    """Room -> its systems that spend model calls."""
+    from stepcredit.label.run import SYSTEMS  # what they stand on is loaded when it is needed
+    from stepcredit.search.run import POLICIES
+
+    return {"label": SYSTEMS, "search": POLICIES}
 
 
 def names(*, presets: bool = False) -> list[str]:
-    """Every credit method, selector and kind of evidence, and every published system that is a preset of one.
+    """Every credit method, selector, kind of evidence, label system and search policy, and every published system that
+    is a preset of one.
 
     Args:
         presets: every `name@preset` too.
@@ -24,21 +37,29 @@ def names(*, presets: bool = False) -> list[str]:
     True
     """
     kinds = evidence.names(presets=presets)
-    return sorted({*METHODS.names(presets=presets), *SELECTORS.names(presets=presets), *kinds})
+    planned = {f"{room}/{name}" for room, shelf in planners().items() for name in shelf.names(presets=presets)}
+    return sorted({*METHODS.names(presets=presets), *SELECTORS.names(presets=presets), *kinds, *planned})
 
 
 def get(name: str) -> System:
-    """What bears this name. Credit methods may be paths to files too.
+    """What bears this name. Credit methods may be paths to files too; the room of a label system or a search policy may
+    be left out where nothing else bears its name.
 
     Raises:
         UnknownName: nothing does; a preset that is not there.
     """
+    room, _, rest = name.partition("/")
+    if rest and room in planners():
+        return planners()[room].get(rest)
     base = name if name.endswith(".py") else name.partition("@")[0]
     for shelf in (METHODS, SELECTORS):
         if base in shelf.names() or (shelf is METHODS and (".py" in base)):
             return shelf.get(name)
     if base in evidence.names():
         return evidence.get(name)
+    for planner_shelf in planners().values():
+        if base in planner_shelf.names():
+            return planner_shelf.get(name)
     raise UnknownName("system", base, names())
 
 
@@ -48,14 +69,21 @@ def kind_of(system: System) -> str:
 
 
 def _of(system: System) -> str:
+    if isinstance(system, Planner):
+        return next(room for room, shelf in planners().items() if shelf.kind == system.kind)
     return system.of if isinstance(system, Method) else "evidence"
+
+
+def name_of(system: System) -> str:
+    """The name among all systems."""
+    return f"{_of(system)}/{system.name}" if isinstance(system, Planner) else system.name
 
 
 def describe(system: System) -> dict[str, Any]:
     """A system as plain data: its card, what it asks for, options, presets."""
     preset = system.preset
     told: dict[str, Any] = {
-        "name": system.name,
+        "name": name_of(system),
         "kind": kind_of(system),
         "base": system.base,
         "title": _own(system, "title"),
@@ -75,6 +103,8 @@ def describe(system: System) -> dict[str, Any]:
     }
     if isinstance(system, Kind):
         return {**told, "adds": list(system.card.adds), "models": list(system.models)}
+    if isinstance(system, Planner):
+        return {**told, "models": [*system.card.asks, *system.card.may_ask]}
     return {
         **told,
         "per": system.card.per,

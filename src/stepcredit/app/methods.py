@@ -20,7 +20,8 @@ def methods(
     presets: Annotated[bool, typer.Option("--presets", help="List every name@preset too.")] = False,
     json: Json = False,
 ) -> None:
-    """List the published systems that run here: credit methods and presets of them, selectors of rollouts, evidence.
+    """List the published systems that run here: credit methods and presets of them, selectors of rollouts, evidence,
+    label systems, search policies.
 
     Example: stepcredit methods gigpo
     """
@@ -46,7 +47,7 @@ def described(name: str) -> dict[str, Any]:
 
 
 def _needs(one: dict[str, Any]) -> str:
-    return ", ".join(one["models"] if one["kind"] == "evidence" else one["needs"]) or "-"
+    return ", ".join(one["models"] if "models" in one else one["needs"]) or "-"
 
 
 def _print_card(one: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ from stepcredit.label.labels import Labels
 from stepcredit.label.work import Setting, Work
 from stepcredit.llm.drive import AT_ONCE, Models, drive
 from stepcredit.llm.requests import BudgetSpent, Plan
-from stepcredit.shelf import Planner, Shelf
+from stepcredit.shelf import Planner, PlannerShelf
 
-SYSTEMS = Shelf("label system", "stepcredit.label.systems", "stepcredit.label")
+SYSTEMS = PlannerShelf("label system", "stepcredit.label.systems", "stepcredit.label")
 Reference = str | Mapping[Any, str] | Callable[[Rollout], str | None] | None
 REFERENCES = ("gold", "reference", "answer", "ground_truth")
 

@@ -11,9 +11,9 @@ from stepcredit.llm.requests import BudgetSpent, Plan
 from stepcredit.search.engine import Search, Task, Writing
 from stepcredit.search.ledger import Ledger
 from stepcredit.search.tree import Node, Tree
-from stepcredit.shelf import Planner, Shelf
+from stepcredit.shelf import Planner, PlannerShelf
 
-POLICIES = Shelf("search policy", "stepcredit.search.policies", "stepcredit.search")
+POLICIES = PlannerShelf("search policy", "stepcredit.search.policies", "stepcredit.search")
 Policy = Callable[..., Plan[Node | None]]
 
 

@@ -22,8 +22,8 @@ CARD = PlanCard(
     asks=("sampler", "verifier"),
     needs="a reference answer, or a verifier that needs none",
     cost="n completions of every prefix; none behind the first that no completion saves with stop='first_zero'",
-    departures="A verdict that cannot be told is left out of the count. The label of the last step is the outcome, if it "
-    "is known, without samples.",
+    departures="A verdict that cannot be told is left out of the count. A known outcome is the last step's label, "
+    "without samples.",
 )
 
 PRESETS = {
