@@ -17,7 +17,9 @@ from stepcredit.app import (
     demo,
     evidence,
     lint,
+    llm,
     methods,
+    search,
     select,
     state,
     train,
@@ -60,6 +62,9 @@ app.command("methods", short_help="What systems there are, what each needs.")(me
 app.command("train", short_help="An agent learns in a world, by any credit method.")(train.train)
 app.command("worlds", short_help="Worlds to act in by text, measured.")(worlds.worlds)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
+app.command("search", short_help="Better answers for more calls, inside a budget.")(search.search)
+app.command("gateway", short_help="Searched answers for any OpenAI client.")(search.gateway)
+app.add_typer(llm.app, name="llm", short_help="Serve models to any OpenAI client; ask a server what it can do.")
 app.add_typer(bench.app, name="bench", short_help="How right is credit, and how fast?")
 
 

@@ -122,6 +122,41 @@ def write_text(text: str, path: str | Path) -> None:
         file.drop()
 
 
+class LineWriter:
+    """JSON objects to a file of lines, one by one; a context manager. As `Writer`: .jsonl, .jsonl.gz or .jsonl.zst, and
+    the file takes its name at the end of the block.
+
+    Args:
+        what: the rows are, for errors.
+
+    Raises:
+        DataError: unknown suffix; nothing written; a value that JSON cannot hold; the folder is missing or read-only,
+            the disk is full.
+    """
+
+    def __init__(self, path: str | Path, what: str) -> None:
+        _check_lines(path)
+        self._file = _NewFile(path, what)
+        self._sink: Any = None
+
+    def __enter__(self) -> Self:
+        self._sink = _lines(self._file.open(), self._file.path)
+        return self
+
+    def write(self, row: Any) -> None:
+        """Add a row."""
+        try:
+            line = msgspec.json.encode(row) + b"\n"
+        except (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise DataError(f"cannot be written: {error}", file=self._file.path, expected="JSON values") from None
+        self._file.count += 1
+        with placed(self._file.path):
+            self._sink.write(line)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _finish(self._file, self._sink, kind)
+
+
 class AdvantageWriter:
     """Advantages of sampled tokens for a trainer, one line per row of its tensors; a context manager.
 

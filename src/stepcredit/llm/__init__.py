@@ -1,4 +1,6 @@
-"""The only door to models: a local engine (`local`), a small real model for tests and demonstrations (`tiny`).
+"""The only door to models.
 
-PyTorch and transformers are loaded by what needs them, when it is called.
+Plans ask (`requests`), `drive` runs them. Whom they ask: servers (`client`, with `budget` and `store`), transformers on
+this machine (`local`), stand-ins (`scripted`; `tabular`, whose every value is known; `tiny`, a small real model). Any of
+them can be served over HTTP (`server`). PyTorch, transformers and aiohttp are loaded by what needs them.
 """

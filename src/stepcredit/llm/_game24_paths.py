@@ -29,7 +29,7 @@ TARGET = Fraction(24)
 TASK = re.compile(r"Make 24 from ([-0-9./ ]+), each number once\.")
 
 MOST_NUMBERS = 5
-_KEPT = 1 << 17  # places in texts that are remembered: a few hundred MB
+_KEPT, _TABLE = 1 << 17, 16  # how much is remembered, in places of texts; a table of lines counts as so many
 
 
 class Table:
@@ -95,10 +95,11 @@ class Paths:
 
     def place(self, text: str) -> tuple[Path, str] | None:
         """(the end of the last whole line, the beginning of a line behind it); None: no Game of 24 in the text."""
-        if text not in self._texts:
-            self._grown()
-            self._texts[text] = self._read(text)
-        return self._texts[text]
+        if text in (known := self._texts):
+            return known[text]
+        self._grown()
+        found = self._texts[text] = self._read(text)
+        return found
 
     def _read(self, text: str) -> tuple[Path, str] | None:
         tasks = list(TASK.finditer(text))
@@ -111,9 +112,7 @@ class Paths:
             return None
         if len(start) > MOST_NUMBERS:
             return None
-        if start not in self._starts:
-            self._starts[start] = Path(start, start)
-        path = self._starts[start]
+        path = self._starts.setdefault(start, Path(start, start))
         *whole, beginning = text[task.end() :].split("\n")
         if whole:
             whole[0] = whole[0].strip()
@@ -157,10 +156,11 @@ class Paths:
 
     def _table(self, path: Path) -> Table:
         if path.table is None:
-            if path.left not in self._tables:
-                self._grown(4)
-                self._tables[path.left] = Table(self.policy, path.left, self._top)
-            path.table = self._tables[path.left]
+            found = self._tables.get(path.left)
+            if found is None:
+                self._grown(_TABLE)
+                found = self._tables[path.left] = Table(self.policy, path.left, self._top)
+            path.table = found
         return path.table
 
     def after(self, path: Path, line: str) -> Path:
@@ -174,13 +174,13 @@ class Paths:
     def _step(self, path: Path, line: str) -> Path:
         if path.answer is not None:
             return path
-        said = answer(line)
-        if said is not None:
-            return path.ended(float(solves(path.start, said)))
         i = self._all(path).places.get(line) if len(path.left) > 1 else None
         move = None if i is None else self._table(path).moves[i]
         if i is not None and move is not None:
             return _moved(path, [move], lost=path.lost or self._table(path).slip[i])
+        said = answer(line)
+        if said is not None:
+            return path.ended(float(solves(path.start, said)))
         step = parse(line, path.left)
         if step is None:
             return path

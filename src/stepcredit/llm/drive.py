@@ -237,7 +237,7 @@ def call(model: Any, requests: Sequence[Request]) -> list[Any]:
     match first:
         case Continue():
             setting = {"n": first.n, "max_tokens": first.max_tokens, "temperature": first.temperature}
-            replies = model([r.prompt + r.prefix for r in requests], **setting, stop=first.stop)  # type: ignore[union-attr]
+            replies = model([r.whole for r in requests], **setting, stop=first.stop)  # type: ignore[union-attr]
         case Ask():
             replies = model([r.prompt for r in requests])  # type: ignore[union-attr]
         case Score():
@@ -264,3 +264,18 @@ async def collect(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT
     async with aclosing(adrive(plans, models, at_once=at_once)) as ended:
         found = {place: result async for place, result in ended}
     return [found[i] for i in range(len(found))]
+
+
+def in_order(ended: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """What ended, in the order of its places, each as soon as those before it are there.
+
+    >>> list(in_order([(1, "b"), (0, "a"), (2, "c")]))
+    ['a', 'b', 'c']
+    """
+    held: dict[int, T] = {}
+    following = 0
+    for place, result in ended:
+        held[place] = result
+        while following in held:
+            yield held.pop(following)
+            following += 1

@@ -22,9 +22,10 @@ class Continue(msgspec.Struct, frozen=True):
     """n continuations of a prompt. Reply: a list of n `Sample`, or `Failed`.
 
     prefix: what the model has written so far: it goes on from there. A chat model gets it as the beginning of its own
-    answer, every other model behind the prompt. draw: tells apart requests that are otherwise equal and are to be drawn
-    anew; the same draw of the same request has one answer for ever. to: the model that is asked, by the name it has in
-    `drive`.
+    answer, every other model behind the prompt. history: (role, text) of the messages before the prompt; a model that
+    does not chat reads their texts before it, one a line. draw: tells apart requests that are otherwise equal and are
+    to be drawn anew; the same draw of the same request has one answer for ever. to: the model that is asked, by the
+    name it has in `drive`.
     """
 
     prompt: str
@@ -35,6 +36,12 @@ class Continue(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     draw: int = 0
     to: str = "sampler"
+    history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def whole(self) -> str:
+        """All of it as one text."""
+        return "".join(f"{text}\n" for _, text in self.history) + self.prompt + self.prefix
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from math import exp, log
 from pathlib import Path as File
@@ -81,7 +82,7 @@ class Tabular:
         """A Sampler: n continuations of each prompt.
 
         A sample depends on the seed of the model, the prompt, the settings, its place among the n, and `seed`: other
-        prompts change nothing, and a larger n appends.
+        prompts change nothing, and a larger n appends. The tokens of a prompt are counted on the first of the n.
 
         Args:
             temperature: of every token; 0 takes the likeliest each time.
@@ -116,7 +117,7 @@ class Tabular:
         match request:
             case Continue():
                 (samples,) = self.sampler(
-                    [request.prompt + request.prefix],
+                    [request.whole],
                     n=request.n,
                     max_tokens=request.max_tokens,
                     temperature=request.temperature,
@@ -193,7 +194,7 @@ class Tabular:
     ) -> list[Sample]:
         place, read = self._paths.place(prompt), len(pieces(prompt))
         if place is None:
-            return [_NOTHING] * n
+            return [replace(_NOTHING, read=read if j == 0 else 0) for j in range(n)]
         source, found = blake2b(key, digest_size=64), []
         for j in range(n):
             one = source.copy()
@@ -212,7 +213,7 @@ class Tabular:
                 text += parts[-1].text
                 if tokens >= max_tokens or any(s in text for s in stop):
                     break
-            found.append(_cut(parts, text, path.answer is not None, max_tokens, stop, read))
+            found.append(_cut(parts, text, path.answer is not None, max_tokens, stop, read if j == 0 else 0))
         return found
 
     def _force(self, prefix: str, continuation: str) -> Floats:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stepcredit.data.layout import Floats
-from stepcredit.llm.requests import Ask, BudgetSpent, Continue, Failed, Plan, Request, Score
+from stepcredit.llm.requests import Ask, BudgetSpent, Continue, Failed, Plan, Score
 from stepcredit.ops import Aggregate, highest, weighted_vote
 from stepcredit.protocols import Environment, Sample
 from stepcredit.search.ledger import Ledger
@@ -23,7 +23,7 @@ from stepcredit.search.tree import NAN, Node, Tree
 class Task:
     """What is attempted.
 
-    prompt: what the model reads. name: of the task. reference: the right answer, for whoever measures. world: an
+    prompt: what the model reads. history: (role, text) of the messages before it, in a chat. name: of the task. reference: the right answer, for whoever measures. world: an
     environment in which steps are actions; the search forks it and never changes it. facts: what else is known.
     """
 
@@ -32,6 +32,7 @@ class Task:
     reference: str | None = None
     world: Environment | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,9 @@ class Search:
                 wide,
                 self.writing.temperature if temperature is None else temperature,
                 (self.writing.separator,),
-                self._draw(),
+                self.draw(),
                 to,
+                self.task.history,
             )
             for j, i in enumerate(open_)
             if j * n < count
@@ -155,9 +157,12 @@ class Search:
         *,
         to: str = "sampler",
         temperature: float | None = None,
-        before: str = "",
+        before: str | Sequence[str] = "",
     ) -> Plan[list[list[Node]]]:
         """n whole solutions from each node on: the last step of each. In a world they are acted step by step.
+
+        Args:
+            before: put before the task's prompt; one text per node, or one for all.
 
         Raises:
             BudgetSpent: not one sample fits.
@@ -166,24 +171,26 @@ class Search:
         open_ = [i for i, node in enumerate(nodes) if not node.ended]
         if not open_ or n < 1:
             return made
+        lead = [before] * len(nodes) if isinstance(before, str) else list(before)
         if self.task.world is not None:
             for i in open_:
                 for _ in range(n):
-                    made[i].append((yield from self._act_on(nodes[i], to, temperature, before)))
+                    made[i].append((yield from self._act_on(nodes[i], to, temperature, lead[i])))
             return made
         wide = self.writing.longest
         count = self._fits(len(open_) * n, wide, to)
         heat = self.writing.temperature if temperature is None else temperature
         replies = yield [
             Continue(
-                before + self.task.prompt,
+                lead[i] + self.task.prompt,
                 self.prefix(nodes[i]),
                 min(n, count - j * n),
                 wide,
                 heat,
                 (),
-                self._draw(),
+                self.draw(),
                 to,
+                self.task.history,
             )
             for j, i in enumerate(open_)
             if j * n < count
@@ -205,7 +212,7 @@ class Search:
         if asked and fit < 1:
             raise BudgetSpent("the search has no opinions of the scorer left")
         if fit:
-            replies = yield [self._question(n, to) for n in asked[:fit]]
+            replies = yield [self.question(n, to) for n in asked[:fit]]
             for node, reply in zip(asked, replies, strict=False):
                 self.ledger.score += 1
                 failed = isinstance(reply, Failed)
@@ -221,7 +228,7 @@ class Search:
         """
         if len(prompts) > self.ledger.room("judge"):
             raise BudgetSpent("the search has no questions to the judge left")
-        replies = yield [Ask(p, self._draw(), to) for p in prompts]
+        replies = yield [Ask(p, self.draw(), to) for p in prompts]
         self.ledger.judge += len(prompts)
         return list(replies)
 
@@ -259,7 +266,7 @@ class Search:
             raise BudgetSpent("the search has spent its budget")
         return int(min(wanted, room))
 
-    def _draw(self) -> int:
+    def draw(self) -> int:
         """A number of its own for each request of this search."""
         self._draws += 1
         named = f"{self.seed}|{self.task.name}|{self._draws}".encode()
@@ -328,7 +335,8 @@ class Search:
         node.facts["finished"] = sample.finished
         return node
 
-    def _question(self, node: Node, to: str) -> Request:
+    def question(self, node: Node, to: str) -> Score:
+        """The request for an opinion of this step after what stands before it."""
         assert node.parent is not None
         return Score(self.task.prompt + self.prefix(node.parent), node.text, to)
 

@@ -1,0 +1,317 @@
+"""`stepcredit search`: better answers for more calls, inside a budget; `stepcredit gateway`: the same as a server."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stepcredit.app.console import note, notes, print_json, progress, share, table
+from stepcredit.app.models import Asked, BudgetText, JudgeModel, JudgeServer, Model, Server, StoreFile, With
+from stepcredit.app.options import Json, Set, pairs, writable
+from stepcredit.data.writing import LineWriter
+from stepcredit.errors import StepCreditError
+from stepcredit.label.verifiers import Named, get, names
+from stepcredit.llm.drive import in_order
+from stepcredit.ops import wilson
+from stepcredit.search import POLICIES, Found, Task, Writing, solve
+from stepcredit.search.files import answer_row, read_tasks
+
+Policy = Annotated[
+    str, typer.Option("--policy", "-p", metavar="NAME", help="One of `stepcredit methods --kind search`.")
+]
+DraftServer = Annotated[
+    str | None, typer.Option("--draft-server", metavar="URL", help="The cheaper model, of policies that use two.")
+]
+DraftModel = Annotated[str | None, typer.Option("--draft-model", metavar="NAME", help="Its name.")]
+ScorerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scorer",
+        metavar="WHAT",
+        help="Who scores steps: FILE.py:FUNCTION, or the URL of a reward model served by vLLM (--runner pooling).",
+    ),
+]
+Limit = Annotated[
+    list[str],
+    typer.Option(
+        "--limit",
+        metavar="KIND=N",
+        help="Of each search: calls, tokens, decode, draft, tool, score, judge. May be given several times.",
+    ),
+]
+Separator = Annotated[str, typer.Option(help=r"Between steps; \n is a line end.", metavar="TEXT")]
+StepTokens = Annotated[int, typer.Option("--step-tokens", help="Longest step.", min=1)]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", help="Longest solution written in one go.", min=1)]
+Temperature = Annotated[float, typer.Option(help="Of all samples.", min=0)]
+Depth = Annotated[int, typer.Option(help="Most steps.", min=1)]
+Ends = Annotated[str | None, typer.Option(metavar="PATTERN", help="A step that completes a solution, as a pattern.")]
+Seed = Annotated[int, typer.Option(help="Other seeds, other draws.", min=0)]
+AtOnce = Annotated[int, typer.Option("--at-once", help="Searches under way at a time.", min=1)]
+
+
+def search(
+    tasks: Annotated[
+        Path, typer.Argument(metavar="TASKS", help="JSONL with a prompt (text or messages) and perhaps a reference.")
+    ],
+    policy: Policy = "beam",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Answers: .jsonl, .jsonl.gz, .jsonl.zst.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="Every search tree, a line each.")
+    ] = None,
+    server: Server = None,
+    model: Model = None,
+    scorer: ScorerOption = None,
+    judge_server: JudgeServer = None,
+    judge_model: JudgeModel = None,
+    draft_server: DraftServer = None,
+    draft_model: DraftModel = None,
+    given: With = [],  # noqa: B006
+    verifier: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Say how many answers are right: {', '.join(names())}, FILE.py:FUNCTION."),
+    ] = None,
+    reference: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the right answer.")] = None,
+    budget: BudgetText = None,
+    limit: Limit = [],  # noqa: B006
+    store: StoreFile = None,
+    set: Set = [],  # noqa: B006
+    separator: Separator = "\\n",
+    step_tokens: StepTokens = 256,
+    max_tokens: MaxTokens = 2048,
+    temperature: Temperature = 0.8,
+    depth: Depth = 40,
+    ends: Ends = None,
+    seed: Seed = 0,
+    at_once: AtOnce = 256,
+    json: Json = False,
+) -> None:
+    """Search for better answers: a policy proposes steps by a model, has them scored, and spends where it pays.
+
+    Answers come in the order of the tasks; killed and begun again, what was answered is not asked again.
+
+    Example: stepcredit methods beam && stepcredit search tasks.jsonl -p beam --server http://localhost:8000/v1
+    --scorer http://localhost:8001 --verifier number -o answers.jsonl
+    """
+    if output is None:
+        raise StepCreditError("answers cost calls, and would go nowhere: -o FILE", hint="-o answers.jsonl")
+    writable(output)
+    if trace is not None:
+        writable(trace)
+    checker = None if verifier is None else get(verifier)
+    todo = list(read_tasks(tasks, reference=reference))
+    writing = _writing(separator, step_tokens, max_tokens, temperature, depth, ends)
+    asked = Asked(POLICIES.get(policy), given)
+    options = asked.planner.check_options(pairs(set, "--set"))
+    servers = {"": (server, model), "judge": (judge_server, judge_model), "draft": (draft_server, draft_model)}
+    count = _Count()
+    with ExitStack() as stack:
+        _score(asked, scorer, stack)
+        kept = store or output.with_name(output.name + ".calls.sqlite")
+        asked.connect(servers, stack, budget=budget, store=kept)
+        found = solve(
+            todo, policy, asked.models, writing=writing, limits=_limits(limit), seed=seed, at_once=at_once, **options
+        )
+        out = stack.enter_context(LineWriter(output, "answers"))
+        tree = stack.enter_context(nullcontext() if trace is None else LineWriter(trace, "search trees"))
+        advance = stack.enter_context(progress("tasks", len(todo)))
+        for one in in_order(found):
+            right = _right(one, checker)
+            out.write(answer_row(one, right))
+            if tree is not None:
+                tree.write(one.trace())
+            count.add(one, right)
+            advance()
+    _report(count, asked, output, json)
+
+
+def gateway(
+    policy: Policy = "beam",
+    server: Server = None,
+    model: Model = None,
+    scorer: ScorerOption = None,
+    judge_server: JudgeServer = None,
+    judge_model: JudgeModel = None,
+    draft_server: DraftServer = None,
+    draft_model: DraftModel = None,
+    given: With = [],  # noqa: B006
+    budget: BudgetText = None,
+    limit: Limit = [],  # noqa: B006
+    store: Annotated[
+        Path, typer.Option("--store", metavar="FILE", help="Keeps what was answered: nothing is asked twice.")
+    ] = Path("gateway.calls.sqlite"),
+    set: Set = [],  # noqa: B006
+    separator: Separator = "\\n",
+    step_tokens: StepTokens = 256,
+    depth: Depth = 40,
+    ends: Ends = None,
+    answer_only: Annotated[
+        bool, typer.Option("--answer-only", help="Reply with the answer, not the solution.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="Add every search tree to this file, a line each.")
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="What the model is called.")] = "searched",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; 127.0.0.1 keeps others out.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8400,
+    also_named: Annotated[
+        list[str], typer.Option("--also-named", metavar="NAME", help="A host name it may be reached under; * for any.")
+    ] = [],  # noqa: B006
+    seed: Seed = 0,
+) -> None:
+    """Serve searched answers to any OpenAI client: an application changes its base URL, and nothing else.
+
+    Temperature, length, n and seed come from the request; the usage that is told is what the search spent.
+
+    Example: stepcredit gateway -p beam --server http://localhost:8000/v1 --scorer http://localhost:8001 --port 8400
+    """
+    from stepcredit.llm.server import serve
+    from stepcredit.search.gateway import over_search
+
+    asked = Asked(POLICIES.get(policy), given)
+    options = asked.planner.check_options(pairs(set, "--set"))
+    servers = {"": (server, model), "judge": (judge_server, judge_model), "draft": (draft_server, draft_model)}
+    writing = _writing(separator, step_tokens, 2048, 1.0, depth, ends)
+    with ExitStack() as stack:
+        _score(asked, scorer, stack)
+        asked.connect(servers, stack, budget=budget, store=store)
+        heard = None if trace is None else _Trace(trace)
+        answer = over_search(
+            policy,
+            asked.models,
+            writing=writing,
+            limits=_limits(limit),
+            seed=seed,
+            whole=not answer_only,
+            heard=heard,
+            **options,
+        )
+        started = lambda url: note(f"{policy} answers as {name!r} at {url}", "")  # noqa: E731
+        serve(answer, [name], host=host, port=port, hosts=also_named, started=started)
+
+
+@dataclass
+class _Trace:
+    """Adds search trees to a file, each as soon as it is complete."""
+
+    path: Path
+
+    def __call__(self, found: Found) -> None:
+        import msgspec
+
+        with self.path.open("ab") as file:
+            file.write(msgspec.json.encode(found.trace()) + b"\n")
+
+
+class _Count:
+    """What became of the tasks."""
+
+    def __init__(self) -> None:
+        self.spent: Counter[str] = Counter()
+        self.stopped: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.tasks = self.answered = self.checked = 0
+        self.right = 0.0
+
+    def add(self, found: Found, right: float | None) -> None:
+        self.tasks += 1
+        self.answered += found.answer is not None
+        self.spent.update({**found.ledger.spent(), "discarded": found.discarded})
+        self.stopped[found.stopped] += 1
+        self.notes.update(text.partition(": ")[2] or text for text in found.notes)
+        if right is not None:
+            self.checked += 1
+            self.right += right
+
+
+def _writing(
+    separator: str, step_tokens: int, max_tokens: int, temperature: float, depth: int, ends: str | None
+) -> Writing:
+    plain = Writing()
+    return Writing(
+        separator=separator.replace("\\n", "\n").replace("\\t", "\t"),
+        max_tokens=step_tokens,
+        longest=max_tokens,
+        temperature=temperature,
+        depth=depth,
+        ends=plain.ends if ends is None else ends,
+    )
+
+
+def _limits(given: Sequence[str]) -> dict[str, float] | None:
+    told = pairs(given, "--limit")
+    try:
+        return {kind: float(most) for kind, most in told.items()} or None
+    except ValueError:
+        raise StepCreditError(f"--limit {' '.join(given)}: expected KIND=NUMBER", hint="--limit tokens=4000") from None
+
+
+def _score(asked: Asked, scorer: str | None, stack: ExitStack) -> None:
+    """The scorer among the models."""
+    if scorer is None:
+        return
+    if ".py:" in scorer:
+        from stepcredit.plugins import load_function
+
+        asked.models["scorer"] = load_function(scorer, "--scorer")
+    elif "://" in scorer:
+        from stepcredit.llm.pooling import Pooled
+
+        asked.models["scorer"] = stack.enter_context(Pooled(scorer))
+    else:
+        raise StepCreditError(f"--scorer {scorer!r}: expected FILE.py:FUNCTION or a URL")
+
+
+def _right(found: Found, checker: Named | None) -> float | None:
+    if checker is None:
+        return None
+    task = found.task
+    if found.text is None:
+        return 0.0
+    reference = task.reference if task.reference is not None else _puzzle(checker, task)
+    verdict = float(checker.verifier([found.text], [reference or ""])[0])
+    return None if verdict != verdict else verdict
+
+
+def _puzzle(checker: Named, task: Task) -> str | None:
+    """The reference that a verifier finds in the task itself."""
+    from stepcredit.data.records import Rollout
+
+    return (
+        None if checker.reference is None else checker.reference(Rollout(group=task.name, rollout=0, task=task.prompt))
+    )
+
+
+def _report(count: _Count, asked: Asked, output: Path, json: bool) -> None:
+    low, high = (None, None)
+    accuracy = count.right / count.checked if count.checked else None
+    if count.checked:
+        low, high = (float(x) for x in wilson(count.right, count.checked, z=1.645))
+    each = {kind: n / count.tasks for kind, n in count.spent.items()}
+    if json:
+        print_json(
+            {
+                "tasks": count.tasks,
+                "answered": count.answered,
+                "checked": count.checked,
+                "accuracy": accuracy,
+                "interval": [low, high],
+                "spent_per_task": each,
+                "stopped": dict(count.stopped),
+            }
+        )
+    else:
+        interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+        head = ["tasks", "answered", "right [90%]", *each]
+        table(head, [[count.tasks, share(count.answered / count.tasks), share(accuracy) + interval, *each.values()]])
+    if asked.budget is not None:
+        note(f"spent: {asked.budget.spent}")
+    notes(f"{n:,} times: {text}" for text, n in count.notes.most_common(5))
+    note(f"answers: {output}", "")
