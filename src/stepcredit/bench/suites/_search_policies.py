@@ -26,6 +26,18 @@ POLICIES = (
     Choice("beam 16/4", "beam", {"n": 16, "width": 4}),
     Choice("beam 4/4", "beam", {"n": 4, "width": 4}),
     Choice("beam its_hub 16/4", "beam@its-hub", {"n": 16, "width": 4}),
+    Choice("greedy", "greedy"),
+    Choice("DVTS 16/4", "dvts", {"n": 16, "width": 4}),
+    Choice("step beam 1x5", "alphamath_sbs"),
+    Choice("step beam 3x5", "step_beam@alphamath-sbs-3"),
+    Choice("OVM 4x5", "ovm"),
+    Choice("MCTS PUCT", "mcts", {"iterations": 16}),
+    Choice("MCTS UCT", "mcts@uct", {"iterations": 16}),
+    Choice("MCTS OpenR", "mcts@openr", {"iterations": 16}),
+    Choice("MCTS AlphaMath", "alphamath_mcts", {"iterations": 16}),
+    Choice("particles 16", "particle_filter", {"n": 16}),
+    Choice("particles its_hub 16", "particle_filter@its-hub", {"n": 16}),
+    Choice("particle Gibbs 16", "particle_filter@gibbs", {"n": 16}),
 )
 
 

@@ -91,13 +91,13 @@ def _curve_rows(noise: float, curve: Mapping[str, Any], weight: Floats) -> list[
     rows = []
     for kind, points in curve.items():
         for n, value in points.items():
-            row = {"noise": noise, "policy": f"({kind} of {n})", "curve": kind, "n": int(n)}
+            row = {"noise": _level(noise), "policy": f"({kind} of {n})", "curve": kind, "n": int(n)}
             rows.append(row | _accuracy(value, weight) | _spent(value))
     return rows
 
 
 def _row(noise: float, name: str, value: Mapping[str, Any], curve: Mapping[str, Any], weight: Floats) -> dict[str, Any]:
-    row: dict[str, Any] = {"noise": noise, "policy": name, "curve": None, "n": None}
+    row: dict[str, Any] = {"noise": _level(noise), "policy": name, "curve": None, "n": None}
     row |= _accuracy(value, weight) | _spent(value)
     mine, total = weight @ np.array(value["solved"]), weight.sum(1)
     tokens = np.array([np.mean(curve[n]["tokens"]) for n in curve])
@@ -120,7 +120,7 @@ def _spent(value: Mapping[str, Any]) -> dict[str, float]:
 
 def _table(settings: Settings, rows: Sequence[Mapping[str, Any]], noise: float) -> Table:
     columns = ("policy", "solved", "90%", "calls", "tokens", "scores", "judge", "best-of-N there", "minus it", "90%")
-    mine = [r for r in rows if r["noise"] == noise]
+    mine = [r for r in rows if r["noise"] == _level(noise)]
     shown = [
         [
             r["policy"] + "*" * bool(r.get("beyond_curve")),
@@ -155,8 +155,13 @@ def _plots(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
             lines.append(Line(f"{kind} of N", [r["tokens"] for r in mine], [r["accuracy"] for r in mine], low, high))
         dots = (r for r in rows if r["noise"] == noise and not r["curve"])
         lines += [Line(r["policy"], [r["tokens"]], [r["accuracy"]]) for r in dots]
-        plots.append(Plot(f"search-noise-{noise:g}", f"Scorer noise {noise:g}", "tokens written", "solved", lines))
+        plots.append(Plot(f"search-noise-{noise}", f"Scorer noise {noise}", "tokens written", "solved", lines))
     return plots
+
+
+def _level(noise: float) -> float | str:
+    """JSON has no word for infinity."""
+    return "inf" if noise == float("inf") else noise
 
 
 def _between(at: Sequence[float] | None) -> str:
