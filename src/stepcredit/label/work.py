@@ -37,7 +37,8 @@ class Work:
     """A rollout, its reference answer, the outcomes of its siblings (itself included), and what was bought so far.
 
     won, drawn: [T + 1] completions of each prefix that were right, and that could be told; entry 0 is the task alone.
-    samples: the texts drawn from each prefix with their verdicts. spent: samples, verdicts and questions.
+    samples: the texts drawn from each prefix with their verdicts. failed: why requests behind each prefix, and verdicts
+    on its completions, failed. spent: samples, verdicts and questions.
     """
 
     record: Rollout
@@ -47,6 +48,7 @@ class Work:
     won: Ints = field(init=False)
     drawn: Ints = field(init=False)
     samples: dict[int, list[tuple[Sample, float]]] = field(default_factory=dict, init=False)
+    failed: dict[int, list[str]] = field(default_factory=dict, init=False)
     spent: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -92,12 +94,14 @@ class Work:
         ask = [t for t in dict.fromkeys(wanted) if not self._settled(t)]
         if ask and n > 0:
             replies = yield [self._continuation(t, n, to) for t in ask]
-            drawn = [(t, s) for t, reply in zip(ask, replies, strict=True) for s in self._drawn(reply)]
+            drawn = [(t, s) for t, reply in zip(ask, replies, strict=True) for s in self._drawn(t, reply)]
             verdicts = yield [self._check(t, s) for t, s in drawn]
-            self._count("verify", len(drawn))
+            self.book("verify", len(drawn))
             for (t, sample), verdict in zip(drawn, verdicts, strict=True):
                 right = float("nan") if isinstance(verdict, Failed) else float(verdict)
                 self.samples.setdefault(t, []).append((sample, right))
+                if isinstance(verdict, Failed):
+                    self.failed.setdefault(t, []).append(verdict.reason)
                 self.drawn[t + 1] += right == right
                 self.won[t + 1] += right >= 0.5
         return np.array([self.share(t) for t in wanted])
@@ -112,14 +116,14 @@ class Work:
     def ask(self, prompts: Sequence[str], *, draw: int = 0, to: str = "judge") -> Plan[list[str | Failed]]:
         """The judge's replies; draw tells apart votes on one prompt."""
         replies = yield [Ask(p, self._draw(draw), to) for p in prompts]
-        self._count("judge", len(prompts))
+        self.book("judge", len(prompts))
         return list(replies)
 
     def labels(self, **known: Any) -> Labels:
         """Labels of this solution with what was bought; `known`: label, value, first_error, reasons, facts."""
         counts = {"won": self.won[1:].copy(), "drawn": self.drawn[1:].copy()}
         record = self.record
-        known = {**unjudged(self.steps), "first_error": None, **counts, **known}
+        known = {**unjudged(self.steps), "first_error": None, "reasons": self.reasons(), **counts, **known}
         return Labels(
             record.group,
             record.rollout,
@@ -134,19 +138,25 @@ class Work:
         """[T] share of right completions behind each step, NaN where none was drawn; the outcome at the end."""
         return np.array([self.share(t) for t in range(len(self.steps))])
 
+    def reasons(self) -> tuple[str | None, ...]:
+        """[T] why it is not known whether completions behind a step are right, where all that was tried failed."""
+        told = [self.failed.get(t, []) if np.isnan(self.share(t)) else [] for t in range(len(self.steps))]
+        return tuple(why[-1] if why else None for why in told)
+
     def _settled(self, after: int) -> bool:
         return after == len(self.steps) - 1 and after >= 0 and self.outcome is not None
 
     def _continuation(self, after: int, n: int, to: str) -> Request:
         s = self.setting
-        draw = self._draw(len(self.samples.get(after, ())))
+        draw = self._draw(len(self.samples.get(after, ())) + len(self.failed.get(after, ())))
         return Continue(self.prompt, self.prefix(after), n, s.max_tokens, s.temperature, s.stop, draw, to)
 
-    def _drawn(self, reply: Any) -> list[Sample]:
+    def _drawn(self, after: int, reply: Any) -> list[Sample]:
         if isinstance(reply, Failed):
-            self._count("failed", 1)
+            self.book("failed", 1)
+            self.failed.setdefault(after, []).append(reply.reason)
             return []
-        self._count("sample", len(reply))
+        self.book("sample", len(reply))
         return list(reply)
 
     def _check(self, after: int, sample: Sample) -> Request:
@@ -157,7 +167,8 @@ class Work:
         """The same for the same prefix in every solution, so that what they share is drawn once."""
         return int.from_bytes(blake2b(f"{self.setting.seed}|{which}".encode(), digest_size=6).digest(), "little")
 
-    def _count(self, kind: str, n: int) -> None:
+    def book(self, kind: str, n: int) -> None:
+        """Count n calls of a kind ("sample", "verify", "judge", "tool", ...)."""
         if n:
             self.spent[kind] = self.spent.get(kind, 0) + n
 

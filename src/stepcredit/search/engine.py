@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from stepcredit.data.layout import Floats
 from stepcredit.llm.requests import Ask, BudgetSpent, Continue, Failed, Plan, Score
@@ -23,8 +24,9 @@ from stepcredit.search.tree import NAN, Node, Tree
 class Task:
     """What is attempted.
 
-    prompt: what the model reads. history: (role, text) of the messages before it, in a chat. name: of the task. reference: the right answer, for whoever measures. world: an
-    environment in which steps are actions; the search forks it and never changes it. facts: what else is known.
+    prompt: what the model reads. history: (role, text) of the messages before it, in a chat. name: of the task.
+    reference: the right answer, for whoever measures. world: an environment in which steps are actions; the search
+    forks it and never changes it. facts: what else is known.
     """
 
     prompt: str
@@ -147,7 +149,7 @@ class Search:
         replies = yield requests
         for i, reply in zip(open_, replies, strict=False):
             for sample in self._samples(reply, nodes[i], to):
-                made[i].append(self._step(nodes[i], sample, more))
+                made[i].append(self.step(nodes[i], sample, more))
         return made
 
     def complete(
@@ -197,7 +199,7 @@ class Search:
         ]
         for i, reply in zip(open_, replies, strict=False):
             for sample in self._samples(reply, nodes[i], to):
-                made[i].append(self._chain(nodes[i], sample))
+                made[i].append(self.chain(nodes[i], sample))
         return made
 
     def score(self, nodes: Sequence[Node], *, to: str = "scorer") -> Plan[Floats]:
@@ -231,6 +233,43 @@ class Search:
         replies = yield [Ask(p, self.draw(), to) for p in prompts]
         self.ledger.judge += len(prompts)
         return list(replies)
+
+    # For policies that ask by themselves
+
+    def sample(self, requests: Sequence[Continue]) -> Plan[list[list[Sample]]]:
+        """What a model says to requests of the policy's own, paid from the limits; nothing where it failed or where the
+        limits do not hold it.
+
+        Raises:
+            BudgetSpent: not one fits.
+        """
+        room, sent = {k: self.ledger.room(k) for k in ("calls", "tokens", "decode", "draft")}, []
+        for i, one in enumerate(requests):
+            kinds = ("tokens", "decode" if one.to == "sampler" else "draft")
+            n = int(min(one.n, room["calls"], *(room[k] // max(one.max_tokens, 1) for k in kinds)))
+            if n > 0:
+                sent.append((i, structs.replace(one, n=n)))
+                room["calls"] -= n
+                for kind in kinds:
+                    room[kind] -= n * one.max_tokens
+        if requests and not sent:
+            raise BudgetSpent("the search has spent its budget")
+        made: list[list[Sample]] = [[] for _ in requests]
+        replies = yield [one for _, one in sent]
+        for (i, one), reply in zip(sent, replies, strict=True):
+            made[i] = self._samples(reply, self.root, one.to)
+        return made
+
+    def draw(self) -> int:
+        """A number of its own for each request of this search."""
+        self._draws += 1
+        named = f"{self.seed}|{self.task.name}|{self._draws}".encode()
+        return int.from_bytes(blake2b(named, digest_size=6).digest(), "little")
+
+    def question(self, node: Node, to: str) -> Score:
+        """The request for an opinion of this step after what stands before it."""
+        assert node.parent is not None
+        return Score(self.task.prompt + self.prefix(node.parent), node.text, to)
 
     # Choices, for `choose`
 
@@ -266,12 +305,6 @@ class Search:
             raise BudgetSpent("the search has spent its budget")
         return int(min(wanted, room))
 
-    def draw(self) -> int:
-        """A number of its own for each request of this search."""
-        self._draws += 1
-        named = f"{self.seed}|{self.task.name}|{self._draws}".encode()
-        return int.from_bytes(blake2b(named, digest_size=6).digest(), "little")
-
     def _samples(self, reply: Any, node: Node, to: str) -> list[Sample]:
         if isinstance(reply, Failed):
             self.notes.append(f"node {node.place}: no continuation: {reply.reason}")
@@ -287,7 +320,8 @@ class Search:
                 self.ledger.draft += written or 0
         return list(reply)
 
-    def _step(self, parent: Node, sample: Sample, more: str = "") -> Node:
+    def step(self, parent: Node, sample: Sample, more: str = "") -> Node:
+        """A sample as the next step, below what it goes on from; more: what the step began with."""
         text = (more + sample.text).removesuffix(self.writing.separator)
         logp = NAN if sample.logp is None or not sample.logp.size else float(sample.logp.sum())
         child = self.tree.add(parent, text, tokens=_written(sample), logp=logp)
@@ -321,8 +355,8 @@ class Search:
             made[0].append(self.tree.add(node, "", ended=True))
         return made
 
-    def _chain(self, node: Node, sample: Sample) -> Node:
-        """The steps of a whole solution, one below the other."""
+    def chain(self, node: Node, sample: Sample) -> Node:
+        """A sample as the rest of a solution: its steps, one below the other; the last of them."""
         text = sample.text
         parts = [p for p in text.split(self.writing.separator) if p.strip()] or [""]
         written = _written(sample)
@@ -334,11 +368,6 @@ class Search:
         node.ended = True
         node.facts["finished"] = sample.finished
         return node
-
-    def question(self, node: Node, to: str) -> Score:
-        """The request for an opinion of this step after what stands before it."""
-        assert node.parent is not None
-        return Score(self.task.prompt + self.prefix(node.parent), node.text, to)
 
 
 def last_line(text: str) -> str | None:

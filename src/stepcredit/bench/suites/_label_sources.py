@@ -71,7 +71,7 @@ def models(data: str | None, seed: int, http: ExitStack | None) -> dict[str, Any
 
 def finder(name: str, k: int) -> tuple[str, dict[str, Any]]:
     """A way to find the first error of a chain: label system and options."""
-    return name, {"n" if name.startswith("math_shepherd") else "k": k}
+    return name, {"n": k}
 
 
 def _says(label: Callable[[Rollout], list[float]]) -> Callable[[Rollout], Labels]:

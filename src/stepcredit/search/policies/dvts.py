@@ -1,30 +1,43 @@
-"""Diverse verifier tree search: several small beams that never compete, so that they stay different."""
+"""Diverse verifier tree search: several subtrees grown greedily and apart, each by the best of a few next steps."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
+from stepcredit.credit.card import Preset
+from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import Continue, Failed, Plan, Score
+from stepcredit.llm.requests import Plan
 from stepcredit.ops import Aggregate, highest
 from stepcredit.search.engine import Search
+from stepcredit.search.picking import best, vote
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
-    title="Diverse Verifier Tree Search",
-    paper="Hugging Face, Scaling test-time compute with open models (2024)",
+    title="Diverse verifier tree search",
+    paper="Hugging Face, Scaling test-time compute with open models, 2024",
     bibtex="""@misc{beeching2024scaling,
   title={Scaling test-time compute with open models},
   author={Beeching, Edward and Tunstall, Lewis and Rush, Sasha},
-  year={2024}, howpublished={Hugging Face}}""",
+  url={https://huggingface.co/spaces/HuggingFaceH4/blogpost-scaling-test-time-compute}, year={2024}}""",
     evidence="official code read",
     asks=("sampler", "scorer"),
     needs="a task written in steps",
-    cost="n steps and n opinions per depth, and with lookahead as many more steps again",
-    departures="A subtree ends with a complete solution, not at the text 'boxed{' alone. All candidates of its last "
-    "step are results, as in the code. Lookahead is scored (search-and-learn's beam search writes it and does not).",
+    cost="n steps and n opinions per depth; with a lookahead n more steps for each step of it",
+    departures="Of a subtree's last candidates only the complete ones are solutions. A candidate without a score is "
+    "taken only where none has one. Complete candidates thrown away on the way are answered from where no subtree ends.",
     code="https://github.com/huggingface/search-and-learn (sal/search/diverse_verifier_tree_search.py)",
 )
+
+PRESETS = {
+    "lookahead": Preset(
+        {"lookahead": 1}, "Snell et al., lookahead search: a candidate is scored by where a greedy step from it leads"
+    ),
+    "vote": Preset({"choose": "vote"}, "search-and-learn, pred_weighted: the candidates of all subtrees vote"),
+}
 
 
 def dvts(
@@ -36,75 +49,55 @@ def dvts(
     how: Aggregate = "last",
     choose: Literal["best", "vote"] = "best",
 ) -> Plan[Node | None]:
-    """n // width subtrees; each takes `width` next steps and goes on with the best of them.
+    """n / width subtrees; each samples `width` next steps and goes on from argmax agg(s_1 .. s_t) alone.
 
     Args:
-        width: candidates of a subtree, M. lookahead: further greedy steps that a candidate is scored with.
-        how: from scores of steps to that of a partial solution. choose: "best", or weighted "vote", among the last
-            candidates of all subtrees that are complete.
+        width: next steps of each subtree, M. lookahead: greedy steps from each candidate; its score is theirs.
+        how: from the scores of its steps to that of a partial solution.
+        choose: "best" of the last candidates of all subtrees, or weighted "vote".
 
     Raises:
-        StepCreditError: n is no multiple of width.
+        StepCreditError: n is no multiple of width; a lookahead below 0.
     """
     if width < 1 or n < width or n % width or lookahead < 0:
-        raise StepCreditError(f"n must be a multiple of width, at least once, lookahead 0 or more; got {n}, {width}")
-    search.choose = partial(search.best if choose == "best" else search.vote, how)
-    subtrees = [search.root] * (n // width)
-    while subtrees:
-        made = yield from search.propose(subtrees, width)
-        yield from _score(search, [child for children in made for child in children], lookahead)
-        following = []
+        raise StepCreditError(f"n must be a multiple of width, lookahead 0 or more; got {n}, {width}, {lookahead}")
+    search.choose = partial(best if choose == "best" else vote, search, how)
+    tips = [search.root] * (n // width)
+    while tips:
+        made = [c for c in (yield from search.propose(tips, width)) if c]
+        fresh = [child for children in made for child in children]
+        worth = yield from _worth(search, fresh, lookahead, how)
+        tips, at = [], 0
         for children in made:
-            place = highest(search.tree.aggregated(children, how))
-            if place is None:
+            place = highest(worth[at : at + len(children)]) or 0
+            at += len(children)
+            taken = children[place]
+            if taken.ended:
                 continue
+            tips.append(taken)
             for child in children:
-                child.kept = child is children[place] or (children[place].ended and child.ended)
-            if not children[place].ended:
-                following.append(children[place])
-        subtrees = following
+                child.kept = child is taken
     return None
 
 
-def _score(search: Search, nodes: list[Node], lookahead: int) -> Plan[None]:
-    """Scores of nodes; of those that are not complete, with what greedily follows."""
-    if lookahead < 1:
-        yield from search.score(nodes)
-        return
-    writing = search.writing
-    ahead = {node: "" for node in nodes if not node.ended}
+def _worth(search: Search, nodes: Sequence[Node], lookahead: int, how: Aggregate) -> Plan[Floats]:
+    """[nodes] score of each candidate, or of where greedy steps lead from it."""
+    ends = list(nodes)
     for _ in range(lookahead):
-        replies = yield [
-            Continue(
-                search.task.prompt,
-                search.prefix(node) + text,
-                1,
-                writing.max_tokens,
-                0.0,
-                (writing.separator,),
-                search.draw(),
-                "sampler",
-                search.task.history,
-            )
-            for node, text in ahead.items()
-        ]
-        for node, reply in zip(list(ahead), replies, strict=True):
-            if isinstance(reply, Failed):
-                continue
-            search.ledger.calls += len(reply)
-            search.ledger.decode += sum(s.written or 0 for s in reply)
-            search.ledger.prefill += sum(s.read or 0 for s in reply)
-            ahead[node] += reply[0].text + writing.separator if reply[0].text else ""
-    scores = yield [
-        Score(search.task.prompt + search.prefix(node.parent or search.root), _step(search, node, ahead.get(node, "")))
-        for node in nodes
-    ]
-    search.ledger.score += len(nodes)
-    for node, reply in zip(nodes, scores, strict=True):
-        failed = isinstance(reply, Failed)
-        node.status, node.reason = ("failed", reply.reason) if failed else ("ok", None)
-        node.score = float("nan") if failed else float(reply)
-
-
-def _step(search: Search, node: Node, ahead: str) -> str:
-    return node.text + search.writing.separator + ahead if ahead else node.text
+        made = yield from search.propose(ends, 1, temperature=0.0)
+        for i, children in enumerate(made):
+            if children:
+                ends[i] = children[0]
+                ends[i].kept = False
+                ends[i].facts.update({"lookahead": True, "aside": True})
+        if all(end.ended for end in ends):
+            break
+    asked = list(dict.fromkeys([*ends, *(n for n in nodes if n.ended or how != "last")]))
+    if how != "last":
+        asked = list(dict.fromkeys([*asked, *(n for end in ends for n in end.path)]))
+    yield from search.score(asked)
+    worth = search.tree.aggregated(ends, how)
+    for node, end, value in zip(nodes, ends, worth.tolist(), strict=True):
+        if end is not node and value == value:
+            node.facts["ahead"] = round(value, 6)
+    return np.asarray(worth)

@@ -87,6 +87,7 @@ def mcts(
             back_up(node, _value_of(node))
             continue
         (made,) = yield from search.propose([node], expand)
+        node.facts["expanded"] = True
         children = _distinct(made)
         _set_priors(children, prior)
         yield from search.score(children)
@@ -119,7 +120,7 @@ def bounds(value: Floats, prior: Floats, visits: Floats, above: float, kind: str
 def _descend(root: Node, kind: str, c: float) -> Node | None:
     """From the root to a node to expand, or a complete one that was not visited; None where all is known."""
     node = root
-    while node.children:
+    while node.facts.get("expanded"):  # children of a completion are no expansion
         open_ = [n for n in node.children if n.kept and not n.facts.get("done") and (n.score == n.score or n.visits)]
         if not open_:
             node.facts["done"] = True

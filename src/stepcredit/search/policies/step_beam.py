@@ -1,102 +1,111 @@
-"""Step-level beam search by a value: candidates of all kept solutions compete, complete ones take up a place."""
+"""Step-level beam search by a value model: few beams, several next steps each, the best of all of them go on."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal
-
-import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.search.engine import Search
+from stepcredit.search.picking import best, distinct, ranked
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
-    title="AlphaMath Almost Zero: step-level beam search",
+    title="AlphaMath Almost Zero: step-level beam search with a value model",
     paper="arXiv:2405.03553",
     bibtex="""@misc{chen2024alphamath,
   title={AlphaMath Almost Zero: Process Supervision without Process},
-  author={Chen, Guoxin and Liao, Minpeng and Li, Chengxi and Fan, Kai},
+  author={Chen, Guoxin and Liao, Minpeng and Li, Chengpeng and Fan, Kai},
   eprint={2405.03553}, archivePrefix={arXiv}, year={2024}}""",
     evidence="official code read",
     asks=("sampler", "scorer"),
-    needs="a task written in steps; a scorer that is a value: the chance of success after the step",
-    cost="expand samples and as many opinions per kept solution and step",
-    departures="A candidate without a value is never kept (the code gives it -100, which is kept where nothing else is "
-    "there). A complete solution without an answer costs its place, as in the code.",
-    code="https://github.com/MARIO-Math-Reasoning/Super_MARIO (mcts_math/agents/step_beam.py)",
+    needs="a scorer that tells the value of a partial solution",
+    cost="width * samples steps and opinions per depth",
+    departures="A step without a value is ranked last (the code gives it -100). Most steps are those of the writing "
+    "(10 in the code). Where no solution was kept the best that was thrown away is answered.",
+    code="https://github.com/MARIO-Math-Reasoning/Super_MARIO",
 )
 
 PRESETS = {
-    "alphamath-sbs": Preset({}, "AlphaMath: one beam, five candidates. The defaults", system="alphamath_sbs"),
-    "alphamath-sbs-3": Preset({"beams": 3}, "AlphaMath, B1 = 3"),
+    "alphamath": Preset({}, "the defaults: one beam, five steps", system="alphamath_sbs"),
+    "alphamath-3": Preset({"width": 3}, "the paper's three beams"),
     "ovm": Preset(
-        {"beams": 4, "expand": 5, "completed": "compete"},
-        "OVM: 20 samples a step over 4 beams; complete solutions compete on by their value",
+        {"width": 4, "samples": 5, "wide_start": True, "completed": "compete", "repeats": "keep"},
+        "OVM: four beams, 20 steps; a complete solution keeps its place while its value is among the best",
         system="ovm",
         title="OVM, Outcome-supervised Value Models for Planning in Mathematical Reasoning",
         paper="arXiv:2311.09724",
-        bibtex="""@inproceedings{yu2024ovm,
+        bibtex="""@misc{yu2023ovm,
   title={OVM, Outcome-supervised Value Models for Planning in Mathematical Reasoning},
   author={Yu, Fei and Gao, Anningzhe and Wang, Benyou},
-  booktitle={Findings of NAACL}, year={2024}}""",
-        code="https://github.com/FreedomIntelligence/OVM (utils/sampling.py)",
-        departures="At the first step all samples are of one state, as published. Equal texts under one solution count "
-        "once; the code may keep copies.",
+  eprint={2311.09724}, archivePrefix={arXiv}, year={2023}}""",
+        evidence="official code read",
+        code="https://github.com/FreedomIntelligence/OVM",
+        departures="A solution that is not complete when the budget ends is not answered (the code returns its text).",
+    ),
+    "ovm-dedup": Preset(
+        {"width": 4, "samples": 5, "wide_start": True, "completed": "compete", "repeats": "last"},
+        "OVM with dedup_mode 1: equal texts after all others",
     ),
 }
 
 
 def step_beam(
-    search: Search, *, beams: int = 1, expand: int = 5, completed: Literal["slot", "compete"] = "slot"
+    search: Search,
+    *,
+    width: int = 1,
+    samples: int = 5,
+    completed: Literal["slot", "compete"] = "slot",
+    repeats: Literal["drop", "last", "keep"] = "drop",
+    wide_start: bool = False,
 ) -> Plan[Node | None]:
-    """Keep the `beams` candidates of the largest value V(prefix + step), of all parents together.
+    """The `width` steps of the largest V among the children of all beams go on; the answer is that of the largest V.
 
     Args:
-        beams: B1, solutions kept. expand: B2, next steps of each. Equal steps under one parent count once.
-        completed: "slot", a complete solution that is kept leaves the search and takes its place with it; "compete", it
-            stays among the candidates by its value, and the search ends when all that are kept are complete.
-
-    The answer is the complete solution of the largest value.
+        width: beams, B1. samples: next steps of each, B2.
+        completed: "slot", a complete solution takes its beam along, also one without an answer, which is dropped;
+            "compete", it stays a candidate with its value until all that is kept is complete.
+        repeats: equal texts below one parent are "drop"ped, ranked "last", or "keep" their place.
+        wide_start: the task itself gets width * samples first steps.
 
     Raises:
-        StepCreditError: beams or expand below 1.
+        StepCreditError: no beams or samples.
     """
-    if beams < 1 or expand < 1:
-        raise StepCreditError(f"beams and expand must be at least 1; got {beams}, {expand}")
-    kept, slots, first = [search.root], beams, True
-    while kept and slots > 0:
-        each = beams * expand if first and completed == "compete" else expand
-        first = False
-        made = yield from search.propose([k for k in kept if not k.ended], each)
-        fresh = [child for children in made for child in _distinct(children)]
+    if width < 1 or samples < 1:
+        raise StepCreditError(f"width and samples must be at least 1; got {width}, {samples}")
+    search.choose = partial(best, search)
+    beams, slots = [search.root], width
+    each = samples * width if wide_start else samples
+    while beams and slots:
+        made = yield from search.propose([b for b in beams if not b.ended], each)
+        fresh = [child for children in made for child in children]
+        once, again = (fresh, []) if repeats == "keep" else distinct(fresh)
+        if repeats == "drop":
+            fresh, again = once, _thrown(again)
         yield from search.score(fresh)
-        pool = fresh + ([k for k in kept if k.ended] if completed == "compete" else [])
-        chosen = keep(pool, slots)
-        for node in pool:
-            node.kept = node in chosen
-        if completed == "compete":
-            kept = chosen
-            if all(k.ended for k in kept):
-                break
-            continue
-        slots -= sum(node.ended for node in chosen)
-        for node in chosen:
-            node.kept = not node.ended or search.answer(node) is not None
-        kept = [node for node in chosen if not node.ended]
+        done = [b for b in beams if b.ended]
+        kept = _first(search, [*done, *once], again, slots)
+        _thrown([n for n in [*done, *fresh] if n not in kept])
+        if completed == "slot":
+            complete = [n for n in kept if n.ended]
+            slots -= len(complete)
+            _thrown([n for n in complete if search.answer(n) is None])
+            kept = [n for n in kept if not n.ended]
+        elif all(n.ended for n in kept):
+            break
+        beams, each = kept, samples
     return None
 
 
-def keep(pool: list[Node], n: int) -> list[Node]:
-    """The n nodes of the largest score, the first of equals first; those without a score are never kept."""
-    known = [node for node in pool if node.score == node.score]
-    order = np.argsort([-node.score for node in known], kind="stable")
-    return [known[i] for i in order[:n].tolist()]
+def _first(search: Search, nodes: Sequence[Node], later: Sequence[Node], k: int) -> list[Node]:
+    """The k best, first of the nodes, then of those that come later."""
+    order = [group[i] for group in (nodes, later) for i in ranked(search.tree.aggregated(list(group), "last")).tolist()]
+    return order[:k]
 
 
-def _distinct(children: list[Node]) -> list[Node]:
-    """Of equal steps the first; the others are thrown away."""
-    first: dict[str, Node] = {}
-    for child in children:
-        child.kept = first.setdefault(child.text.strip(), child) is child
-    return list(first.values())
+def _thrown(nodes: Sequence[Node]) -> list[Node]:
+    for node in nodes:
+        node.kept = False
+    return []
