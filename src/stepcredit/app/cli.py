@@ -16,6 +16,7 @@ from stepcredit.app import (
     convert,
     demo,
     evidence,
+    label,
     lint,
     llm,
     methods,
@@ -62,6 +63,7 @@ app.command("methods", short_help="What systems there are, what each needs.")(me
 app.command("train", short_help="An agent learns in a world, by any credit method.")(train.train)
 app.command("worlds", short_help="Worlds to act in by text, measured.")(worlds.worlds)
 app.command("convert", short_help="Rollouts of any format into ours.")(convert.convert)
+app.add_typer(label.app, name="label", short_help="Labels for steps, by a published system.")
 app.command("search", short_help="Better answers for more calls, inside a budget.")(search.search)
 app.command("gateway", short_help="Searched answers for any OpenAI client.")(search.gateway)
 app.add_typer(llm.app, name="llm", short_help="Serve models to any OpenAI client; ask a server what it can do.")

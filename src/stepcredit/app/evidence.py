@@ -6,16 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from stepcredit.app.console import note, notes, print_json, table
+from stepcredit.app.models import LOCAL, model_of
 from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, Set, load, pairs, writable
 from stepcredit.data import Batch, write
 from stepcredit.data.columns import column
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence import get
 from stepcredit.evidence.run import cost, gather
-from stepcredit.plugins import load_function
-
-LOCAL = ("sampler", "forcer", "hidden_states", "embedder", "entropies")
-"""What a local model can be."""
 
 
 def evidence(
@@ -66,7 +63,7 @@ def evidence(
     if lacking:
         ways = f"{lacking[0]}=FILE.py:FUNCTION" + f" or {lacking[0]}=DIR" * (lacking[0] in LOCAL)
         raise StepCreditError(f"{kind} asks for a {lacking[0]}", hint=f"--with {ways}")
-    models = {name: _model(name, named[name]) for name in named}
+    models = {name: model_of(name, named[name]) for name in named}
     made = gather(batch, kind, **models, **options)
     notes(n for n in made.notes if n not in batch.notes)
     if output:
@@ -80,19 +77,6 @@ def evidence(
         note(f"rollouts with evidence: {output}", "")
     else:
         note("Nothing was written: add -o FILE.")
-
-
-def _model(name: str, given: str) -> Any:
-    if given == "none":
-        return None
-    if ".py:" in given:
-        return load_function(given, "--with")
-    part = name.removeprefix("reference_")
-    if part not in LOCAL:
-        raise StepCreditError(f"a local model is no {name}", hint=f"--with {name}=FILE.py:FUNCTION")
-    from stepcredit.llm.local import load as load_model
-
-    return getattr(load_model(given), part)
 
 
 def _row(batch: Batch, name: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Who a command asks: servers, functions of yours, with one budget and one file that keeps every answer."""
+"""Who a command asks: servers, functions of yours, models on this machine; one budget, one file of answers."""
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +15,11 @@ from stepcredit.app.options import pairs
 from stepcredit.errors import StepCreditError
 from stepcredit.plugins import load_function
 from stepcredit.shelf import Planner
+
+LOCAL = ("sampler", "forcer", "hidden_states", "embedder", "entropies")
+"""What a local model can be."""
+_NO_CHAT = ("verifier", "checker", "scorer")
+"""What a server that chats and completes cannot be."""
 
 Server = Annotated[
     str | None,
@@ -26,7 +33,10 @@ JudgeModel = Annotated[str | None, typer.Option("--judge-model", metavar="NAME",
 With = Annotated[
     list[str],
     typer.Option(
-        "--with", metavar="NAME=FILE.py:FUNCTION", help="A function of yours in the place of a server: judge=my.py:ask."
+        "--with",
+        metavar="NAME=WHAT",
+        help="Others in that place: judge=FILE.py:FUNCTION; sampler=DIR, a local transformers model; draft=URL#MODEL, "
+        "another server; scorer=URL, a reward model that vLLM serves (--runner pooling).",
     ),
 ]
 BudgetText = Annotated[
@@ -36,73 +46,119 @@ StoreFile = Annotated[
     Path | None,
     typer.Option("--store", metavar="FILE", help="Keeps what was answered: begun again, nothing is asked twice."),
 ]
+KeyEnv = Annotated[
+    str, typer.Option("--key-env", metavar="VARIABLE", help="The environment variable with the servers' key.")
+]
 Where = tuple[str | None, str | None]
 """URL and model."""
 
-_OPTION = {"judge": "--judge-server", "draft": "--draft-server"}
 
-
+@dataclass
 class Asked:
-    """Who answers for each name that a system asks. models: functions and doors; told: what files say of them, without
-    secrets; budget: what is spent, None where no server is asked."""
+    """Who answers for each name that a system asks.
 
-    def __init__(self, planner: Planner, given: list[str]) -> None:
-        functions = pairs(given, "--with")
-        self.planner = planner
-        self.models: dict[str, Any] = {name: load_function(what, "--with") for name, what in functions.items()}
-        self.told: dict[str, Any] = dict(functions)
-        self.budget: Any = None
+    models: name -> function or door. servers: name -> (URL, model) of those that `connect` opens. told: name -> what a
+    file may say of it, without secrets. budget: that of all servers; None where none is asked.
+    """
 
-    def connect(
-        self,
-        servers: Mapping[str, Where],
-        stack: ExitStack,
-        *,
-        budget: str | None,
-        store: Path,
-        besides: tuple[str, ...],
-    ) -> None:
-        """Open doors to the servers for whoever is asked and is no function.
+    planner: Planner
+    models: dict[str, Any] = field(default_factory=dict)
+    servers: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+    budget: Any = None
 
-        Args:
-            servers: name -> where; "" = for every name that is not there. stack: closes them.
-            store: file of answers. besides: names that others see to.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that the system asks, or may."""
+        return (*self.planner.card.asks, *self.planner.card.may_ask)
+
+    def place(self, given: list[str], server: Where, judge: Where) -> None:
+        """Say who is who; nobody is asked yet.
 
         Raises:
-            StepCreditError: a name that the system asks is neither a function nor has a server.
+            StepCreditError: --with names whom nobody asks, or what cannot stand there.
         """
-        card = self.planner.card
-        missing = [n for n in (*card.asks, *card.may_ask) if n not in self.models and n not in besides]
-        where = {name: _where(servers, name) for name in missing}
-        for name in missing:
-            if where[name][0] is None and name in card.asks:
-                hint = f"{_OPTION.get(name, '--server')} URL, or --with {name}=FILE.py:FUNCTION"
-                raise StepCreditError(f"{self.planner.name} asks a {name}", hint=hint)
-        there = {name: at for name, at in where.items() if at[0] is not None}
-        if not there:
+        if server[0] is not None:
+            self.servers = {name: (server[0], server[1]) for name in self.names if name not in _NO_CHAT}
+        url = judge[0] or server[0]
+        if any(judge) and url is not None and "judge" in self.names:
+            self.servers["judge"] = url, judge[1]
+        for name, what in pairs(given, "--with").items():
+            if name not in self.names:
+                raise StepCreditError(f"--with {name}: {self.planner.name} asks a {', a '.join(self.names)}")
+            if re.match("https?://", what):
+                at, _, model = what.partition("#")
+                self.servers[name] = at, model or None
+            else:
+                self.servers.pop(name, None)
+                self.models[name], self.told[name] = model_of(name, what), what
+
+    def connect(self, stack: ExitStack, *, budget: str | None, store: Path, run: str, **settings: Any) -> None:
+        """Open doors to the servers. What earlier processes of this run spent counts.
+
+        Args:
+            stack: closes them. run: begins the name of the run in the journal. settings: of `Client`.
+
+        Raises:
+            StepCreditError: somebody who is asked is not there.
+        """
+        self._check()
+        if not self.servers:
             return
         from stepcredit.llm.budget import Budget, parse
-        from stepcredit.llm.client import Client
-        from stepcredit.llm.store import Store
 
         self.budget = Budget() if budget is None else parse(budget)
         size = f" (there are {store.stat().st_size >> 10:,} KB)" if store.exists() else ""
         note(f"answers are kept in {store}: begun again, nothing is asked twice{size}")
-        kept = Store(store)
-        stack.callback(kept.close)
-        clients: dict[Where, Any] = {}
-        for name, at in there.items():
-            if at not in clients:
-                clients[at] = stack.enter_context(Client(str(at[0]), at[1], budget=self.budget, store=kept))
-            self.models[name] = clients[at]
-            self.told[name] = {"model": at[1], "url": plain_url(str(at[0]))}
+        doors: dict[tuple[str, str | None, bool], Any] = {}
+        for name, (url, model) in self.servers.items():
+            which = url, model, name == "scorer"
+            if which not in doors:
+                known = {"budget": self.budget, "store": store, "run": f"{run} {plain_url(url)} {model}", **settings}
+                doors[which] = _door(stack, *which, known)
+            self.models[name], named = doors[which]
+            self.told[name] = {"model": named, "url": plain_url(url)}
+
+    def _check(self) -> None:
+        there = self.models.keys() | self.servers.keys()
+        for name in self.planner.card.asks:
+            if name not in there:
+                server = {"judge": "--judge-server URL, or ", "sampler": "--server URL, or "}.get(name, "")
+                hint = f"{server}--with {name}=FILE.py:FUNCTION"
+                raise StepCreditError(f"{self.planner.name} asks a {name}", hint=hint)
+        for name in self.planner.card.may_ask:
+            if name not in there:
+                note(f"no {name} is given, which some options ask: --with {name}=FILE.py:FUNCTION")
 
 
-def _where(servers: Mapping[str, Where], name: str) -> Where:
-    """Its own server, else that for all; a server of its own has a model of its own."""
-    url, model = servers.get(name, (None, None))
-    everybody = servers.get("", (None, None))
-    return (url, model) if url else (everybody[0], model or everybody[1])
+def _door(stack: ExitStack, url: str, model: str | None, scores: bool, known: Mapping[str, Any]) -> tuple[Any, str]:
+    """A door, and the name of the model behind it, which is asked for where it was not given."""
+    from stepcredit.llm.client import Client
+
+    client = stack.enter_context(Client(url, model, **known))
+    try:
+        named = client.resolve()
+    except StepCreditError as error:
+        raise StepCreditError(error.message, hint="name it: --model NAME (--judge-model NAME)") from None
+    return (client.rewards() if scores else client), named
+
+
+def model_of(name: str, what: str) -> Any:
+    """A function of a file, a local model, or None ("none").
+
+    Raises:
+        StepCreditError: a local model cannot be that.
+    """
+    if what == "none":
+        return None
+    if ".py:" in what:
+        return load_function(what, "--with")
+    part = name.removeprefix("reference_")
+    if part not in LOCAL:
+        raise StepCreditError(f"a local model is no {name}", hint=f"--with {name}=FILE.py:FUNCTION")
+    from stepcredit.llm.local import load
+
+    return getattr(load(what), part)
 
 
 def plain_url(url: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, print_json, progress, share, table
-from stepcredit.app.models import Asked, BudgetText, JudgeModel, JudgeServer, Model, Server, StoreFile, With
+from stepcredit.app.models import Asked, BudgetText, JudgeModel, JudgeServer, KeyEnv, Model, Server, StoreFile, With
 from stepcredit.app.options import Json, Set, pairs, writable
 from stepcredit.data.writing import LineWriter
 from stepcredit.errors import StepCreditError
@@ -23,18 +23,7 @@ from stepcredit.search.files import answer_row, read_tasks
 Policy = Annotated[
     str, typer.Option("--policy", "-p", metavar="NAME", help="One of `stepcredit methods --kind search`.")
 ]
-DraftServer = Annotated[
-    str | None, typer.Option("--draft-server", metavar="URL", help="The cheaper model, of policies that use two.")
-]
-DraftModel = Annotated[str | None, typer.Option("--draft-model", metavar="NAME", help="Its name.")]
-ScorerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--scorer",
-        metavar="WHAT",
-        help="Who scores steps: FILE.py:FUNCTION, or the URL of a reward model served by vLLM (--runner pooling).",
-    ),
-]
+ScorerOption = Annotated[str | None, typer.Option("--scorer", metavar="WHAT", help="The same as --with scorer=WHAT.")]
 Limit = Annotated[
     list[str],
     typer.Option(
@@ -50,6 +39,7 @@ Temperature = Annotated[float, typer.Option(help="Of all samples.", min=0)]
 Depth = Annotated[int, typer.Option(help="Most steps.", min=1)]
 Ends = Annotated[str | None, typer.Option(metavar="PATTERN", help="A step that completes a solution, as a pattern.")]
 Seed = Annotated[int, typer.Option(help="Other seeds, other draws.", min=0)]
+Concurrency = Annotated[int, typer.Option(help="Requests under way at a time.", min=1)]
 AtOnce = Annotated[int, typer.Option("--at-once", help="Searches under way at a time.", min=1)]
 
 
@@ -69,8 +59,6 @@ def search(
     scorer: ScorerOption = None,
     judge_server: JudgeServer = None,
     judge_model: JudgeModel = None,
-    draft_server: DraftServer = None,
-    draft_model: DraftModel = None,
     given: With = [],  # noqa: B006
     verifier: Annotated[
         str | None,
@@ -89,6 +77,8 @@ def search(
     ends: Ends = None,
     seed: Seed = 0,
     at_once: AtOnce = 256,
+    concurrency: Concurrency = 64,
+    key_env: KeyEnv = "OPENAI_API_KEY",
     json: Json = False,
 ) -> None:
     """Search for better answers: a policy proposes steps by a model, has them scored, and spends where it pays.
@@ -106,16 +96,23 @@ def search(
     checker = None if verifier is None else get(verifier)
     todo = list(read_tasks(tasks, reference=reference))
     writing = _writing(separator, step_tokens, max_tokens, temperature, depth, ends)
-    asked = Asked(POLICIES.get(policy), given)
+    asked = Asked(POLICIES.get(policy.removeprefix("search/")))
     options = asked.planner.check_options(pairs(set, "--set"))
-    servers = {"": (server, model), "judge": (judge_server, judge_model), "draft": (draft_server, draft_model)}
+    asked.place([*given, *([f"scorer={scorer}"] if scorer else [])], (server, model), (judge_server, judge_model))
     count = _Count()
     with ExitStack() as stack:
-        _score(asked, scorer, stack)
-        kept = store or output.with_name(output.name + ".calls.sqlite")
-        asked.connect(servers, stack, budget=budget, store=kept)
+        at = store or output.with_name(output.name + ".calls.sqlite")
+        run = f"search {asked.planner.name}"
+        asked.connect(stack, budget=budget, store=at, run=run, key_env=key_env, concurrency=concurrency)
         found = solve(
-            todo, policy, asked.models, writing=writing, limits=_limits(limit), seed=seed, at_once=at_once, **options
+            todo,
+            asked.planner.name,
+            asked.models,
+            writing=writing,
+            limits=_limits(limit),
+            seed=seed,
+            at_once=at_once,
+            **options,
         )
         out = stack.enter_context(LineWriter(output, "answers"))
         tree = stack.enter_context(nullcontext() if trace is None else LineWriter(trace, "search trees"))
@@ -137,8 +134,6 @@ def gateway(
     scorer: ScorerOption = None,
     judge_server: JudgeServer = None,
     judge_model: JudgeModel = None,
-    draft_server: DraftServer = None,
-    draft_model: DraftModel = None,
     given: With = [],  # noqa: B006
     budget: BudgetText = None,
     limit: Limit = [],  # noqa: B006
@@ -165,6 +160,8 @@ def gateway(
         list[str], typer.Option("--also-named", metavar="NAME", help="A host name it may be reached under; * for any.")
     ] = [],  # noqa: B006
     seed: Seed = 0,
+    concurrency: Concurrency = 64,
+    key_env: KeyEnv = "OPENAI_API_KEY",
 ) -> None:
     """Serve searched answers to any OpenAI client: an application changes its base URL, and nothing else.
 
@@ -175,16 +172,15 @@ def gateway(
     from stepcredit.llm.server import serve
     from stepcredit.search.gateway import over_search
 
-    asked = Asked(POLICIES.get(policy), given)
+    asked = Asked(POLICIES.get(policy.removeprefix("search/")))
     options = asked.planner.check_options(pairs(set, "--set"))
-    servers = {"": (server, model), "judge": (judge_server, judge_model), "draft": (draft_server, draft_model)}
+    asked.place([*given, *([f"scorer={scorer}"] if scorer else [])], (server, model), (judge_server, judge_model))
     writing = _writing(separator, step_tokens, 2048, 1.0, depth, ends)
     with ExitStack() as stack:
-        _score(asked, scorer, stack)
-        asked.connect(servers, stack, budget=budget, store=store)
+        asked.connect(stack, budget=budget, store=store, run="gateway", key_env=key_env, concurrency=concurrency)
         heard = None if trace is None else _Trace(trace)
         answer = over_search(
-            policy,
+            asked.planner.name,
             asked.models,
             writing=writing,
             limits=_limits(limit),
@@ -251,22 +247,6 @@ def _limits(given: Sequence[str]) -> dict[str, float] | None:
         return {kind: float(most) for kind, most in told.items()} or None
     except ValueError:
         raise StepCreditError(f"--limit {' '.join(given)}: expected KIND=NUMBER", hint="--limit tokens=4000") from None
-
-
-def _score(asked: Asked, scorer: str | None, stack: ExitStack) -> None:
-    """The scorer among the models."""
-    if scorer is None:
-        return
-    if ".py:" in scorer:
-        from stepcredit.plugins import load_function
-
-        asked.models["scorer"] = load_function(scorer, "--scorer")
-    elif "://" in scorer:
-        from stepcredit.llm.pooling import Pooled
-
-        asked.models["scorer"] = stack.enter_context(Pooled(scorer))
-    else:
-        raise StepCreditError(f"--scorer {scorer!r}: expected FILE.py:FUNCTION or a URL")
 
 
 def _right(found: Found, checker: Named | None) -> float | None:

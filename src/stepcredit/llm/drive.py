@@ -43,11 +43,18 @@ def drive(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -
         async def following() -> tuple[int, T] | None:
             return await anext(ending, None)
 
+        async def end() -> None:
+            left = asyncio.all_tasks() - {asyncio.current_task()}  # a signal may have come in the middle of `following`
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await ending.aclose()
+
         try:
             while (one := run(following())) is not None:
                 yield one
         finally:
-            run(ending.aclose())
+            run(end())
 
 
 @contextmanager

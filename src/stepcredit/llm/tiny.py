@@ -146,8 +146,9 @@ def build(
     lr: float = 0.008,
     width: int = 64,
     layers: int = 2,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[Any, Any]:
-    """(model, tokenizer) of a Llama of this width and depth, trained on chains that it writes itself.
+    """(model, tokenizer) of a Llama of this width and depth, trained on chains that it writes itself, or on `pairs`.
 
     400 steps take about 8 seconds on one core; then 9 of 10 calculations come out right at temperature 1. 0 steps give
     the untrained model. Equal arguments give equal weights (on one machine).
@@ -155,6 +156,7 @@ def build(
     Args:
         steps: of AdamW at the peak rate `lr`, each on batch_size chains; the task is read, not learned.
         links, wrong: of the chains, as in `data`.
+        pairs: instead of chains, (what is read, what is learned behind it), again and again in this order.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -178,23 +180,26 @@ def build(
     )
     with seeded(torch, seed):
         model = transformers.LlamaForCausalLM(config)
-        chains = data(steps * batch_size, seed, links=links, wrong=wrong)
-        _train(model, words, chains, batch_size, lr)
+        if pairs is None:
+            pairs = [
+                (f"{chain.task}\n", "\n".join(chain.steps))
+                for chain in data(steps * batch_size, seed, links=links, wrong=wrong)
+            ]
+        _train(model, words, pairs, steps, batch_size, lr)
     return model.eval(), words
 
 
-def _train(model: Any, words: Any, chains: Sequence[Chain], batch_size: int, lr: float) -> None:
+def _train(model: Any, words: Any, pairs: Sequence[tuple[str, str]], total: int, batch_size: int, lr: float) -> None:
     torch = extra("torch", _NEED, name="llm")
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, betas=(0.9, 0.99))
-    total = len(chains) // batch_size
     model.train()
     for i in range(total):
-        batch = chains[i * batch_size : (i + 1) * batch_size]
-        rows = [words(chain.text)["input_ids"] + [words.eos_token_id] for chain in batch]
+        batch = [pairs[j % len(pairs)] for j in range(i * batch_size, (i + 1) * batch_size)]
+        rows = [words(given + learned)["input_ids"] + [words.eos_token_id] for given, learned in batch]
         longest = max(map(len, rows))
         ids = torch.tensor([row + [words.pad_token_id] * (longest - len(row)) for row in rows])
         place = torch.arange(longest)
-        read = torch.tensor([len(chain.task) + 1 for chain in batch])[:, None]
+        read = torch.tensor([len(given) for given, _ in batch])[:, None]
         ends = torch.tensor([len(row) for row in rows])[:, None]
         wanted = torch.where((place >= read) & (place < ends), ids, -100)
         for group in optimizer.param_groups:
