@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepcredit.errors import StepCreditError
+from stepcredit.llm._samples import forced_of, samples_of
 from stepcredit.llm.budget import Use
 from stepcredit.llm.requests import Ask, Check, Continue, Force
-from stepcredit.llm.wire import BadReply, Reply, Setting, call_of, forced_of, models, pack, read, samples_of, unpack
+from stepcredit.llm.wire import BadReply, Reply, Setting, call_of, models, pack, read, unpack
 
 SETTING = Setting("m", logprobs=2)
 

@@ -13,6 +13,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -22,13 +23,14 @@ import msgspec
 import numpy as np
 
 from stepcredit.errors import StepCreditError, UnknownName
+from stepcredit.llm._samples import forced_of, samples_of
 from stepcredit.llm.budget import Budget, Spent, Use
-from stepcredit.llm.doors import ForcerDoor, JudgeDoor, SamplerDoor, ScorerDoor
+from stepcredit.llm.doors import ForcerDoor, JudgeDoor, RewardDoor, SamplerDoor, ScorerDoor
 from stepcredit.llm.home import Home
-from stepcredit.llm.requests import Continue, Failed, Force
+from stepcredit.llm.requests import Continue, Failed, Force, Score
 from stepcredit.llm.sending import NEED, Line, Outcome, Sender
 from stepcredit.llm.store import Store
-from stepcredit.llm.wire import Asked, Call, Kind, Reply, Setting, call_of, forced_of, samples_of, unpack
+from stepcredit.llm.wire import Asked, Call, Kind, Reply, Setting, call_of, unpack
 from stepcredit.plugins import extra
 
 Api = Literal["auto", "completions", "chat"]
@@ -130,8 +132,23 @@ class Client:
         is not there."""
         return ScorerDoor(self, ask, read)
 
+    def rewards(self, separator: str = "\n") -> "RewardDoor":
+        """A Scorer by a reward model that the server runs (vLLM, --runner pooling): the chance of the last label at the
+        last token of prefix + step + separator."""
+        return RewardDoor(self, separator)
+
+    def resolve(self) -> str:
+        """The name of the model, asked for where it was not given; from plain code.
+
+        Raises:
+            StepCreditError: the server does not say, or has several.
+        """
+        if not self._setting.model:
+            self._home.run(self._opened)
+        return self._setting.model
+
     async def each(self, request: Asked) -> Any:
-        """The reply to one request: samples, a text, log-probabilities, or Failed.
+        """The reply to one request: samples, a text, log-probabilities, a score, or Failed.
 
         Raises:
             BudgetSpent: the budget does not hold it. StepCreditError: a wrong key, URL or model, a server that is gone,
@@ -218,20 +235,26 @@ class Client:
         return self._told(request, replies)
 
     def _kinds(self, request: Asked) -> tuple[Kind, ...]:
-        if isinstance(request, Force):
-            return ("echo",)
+        if isinstance(request, Force | Score):
+            return ("echo",) if isinstance(request, Force) else ("pooling",)
         return ("chat", "completions") if self._kind is None else (self._kind,)
 
     def _parts(self, request: Asked, kind: Kind, first: Reply) -> list[Call]:
         """The calls that make up for samples that a server did not give, as it ignores n."""
-        n = request.n if isinstance(request, Continue) else 1
+        n = request.n if isinstance(request, Continue) and request.temperature else 1
         return [call_of(request, self._setting, kind, part=i) for i in range(len(first.drafts), n)]
 
     def _told(self, request: Asked, replies: Sequence[Reply]) -> Any:
         if replies[0].missing:
             self.tell(replies[0].missing)
+        if isinstance(request, Score):
+            return replies[0].score
         if isinstance(request, Continue):
-            return samples_of(replies)
+            samples = samples_of(replies)
+            if request.temperature == 0:  # the likeliest tokens are the same n times
+                again = replace(samples[0], read=0, written=0)
+                samples += [again] * (request.n - 1)
+            return samples
         return forced_of(replies[0]) if isinstance(request, Force) else replies[0].drafts[0].text
 
     async def _answers(self, requests: Sequence[Asked]) -> list[Any]:

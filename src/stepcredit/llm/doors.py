@@ -125,3 +125,23 @@ class ScorerDoor:
             return reply
         score = self._read(reply)
         return Failed(f"no number in {reply[:80]!r}") if score is None or score != score else float(score)
+
+
+class RewardDoor:
+    """A Scorer by a reward model on a server; the separator, at whose token it tells its opinion, stands behind every
+    step."""
+
+    def __init__(self, client: Asking, separator: str) -> None:
+        self._client, self._separator = client, separator
+
+    def __call__(self, prefixes: Sequence[str], steps: Sequence[str]) -> Floats:
+        """One number per (everything before the step, the step); NaN = failed."""
+        replies = self._client.all([Score(p, s + self._separator) for p, s in zip(prefixes, steps, strict=True)])
+        for reply in replies:
+            if isinstance(reply, Failed):
+                self._client.tell(f"steps without a score: {reply.reason}")
+        return np.array([np.nan if isinstance(reply, Failed) else reply for reply in replies], float)
+
+    async def each(self, request: Score) -> Any:
+        """The number of a Score, or Failed."""
+        return await self._client.each(Score(request.prefix, request.step + self._separator))

@@ -38,9 +38,9 @@ def drive(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -
             a spent budget is raised inside the plan, and outside only if it does not catch it.
     """
     with _own_loop() as run:
-        ending = adrive(plans, models, at_once=at_once)
+        ending = _bunches(plans, models, at_once)
 
-        async def following() -> tuple[int, T] | None:
+        async def following() -> list[tuple[int, T]] | None:
             return await anext(ending, None)
 
         async def end() -> None:
@@ -51,8 +51,8 @@ def drive(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -
             await ending.aclose()
 
         try:
-            while (one := run(following())) is not None:
-                yield one
+            while (several := run(following())) is not None:
+                yield from several
         finally:
             run(end())
 
@@ -78,6 +78,14 @@ async def adrive(
     plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE
 ) -> AsyncGenerator[tuple[int, T], None]:
     """As `drive`, within a running event loop."""
+    async with aclosing(_bunches(plans, models, at_once)) as ending:
+        async for several in ending:
+            for one in several:
+                yield one
+
+
+async def _bunches(plans: Iterable[Plan[T]], models: Models, at_once: int) -> AsyncGenerator[list[tuple[int, T]], None]:
+    """What ends, as soon as it does: one, or all that have ended meanwhile. Plans start as results are taken."""
     if at_once < 1:
         raise StepCreditError(f"at_once must be at least 1; got {at_once}")
     batches = _Batches(models)
@@ -96,24 +104,29 @@ async def adrive(
         following = next(coming, None)
         if following is not None:
             batches.entered()
-            tasks.add(asyncio.create_task(run(*following)))
+            task = asyncio.create_task(run(*following))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
         return following is not None
 
     try:
-        while len(tasks) < at_once and start():
-            pass
-        waiting = len(tasks)
+        waiting = 0
+        while waiting < at_once and start():
+            waiting += 1
         while waiting:
-            place, result, error = await done.get()
-            if error is not None:
-                raise error
-            waiting += start() - 1
-            tasks = {t for t in tasks if not t.done()}
-            yield place, result
+            ended = [await done.get()]
+            while not done.empty():
+                ended.append(done.get_nowait())
+            for _, _, error in ended:
+                if error is not None:
+                    raise error
+            waiting += sum(start() for _ in ended) - len(ended)
+            yield [(place, result) for place, result, _ in ended]
     finally:
-        for task in tasks:
+        left = list(tasks)
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
         await batches.close()
 
 
@@ -160,22 +173,27 @@ class _Batches:
 
     async def answer(self, requests: Sequence[Request]) -> list[Any]:
         """The replies of a plan's requests; the plan does not run meanwhile."""
-        waits = [self._send(r) for r in requests]
+        each = self._door(requests[0]) if len(requests) == 1 else None
+        waits = [] if each is not None else [self._send(r) for r in requests]
         self._running -= 1
         self._perhaps_flush()
         try:
-            return await _all(waits)
+            return await _all(waits) if each is None else [await each(requests[0])]
         finally:
             self._running += 1
 
-    def _send(self, request: Request) -> "asyncio.Future[Any]":
+    def _door(self, request: Request) -> Callable[[Request], Coroutine[Any, Any, Any]] | None:
+        """What answers one request by itself; None for a function."""
         model = self._models.get(request.to)
         if model is None:
             raise StepCreditError(
                 f"a plan asks for a {request.to}; there are: {', '.join(self._models) or 'no models'}",
                 hint=f"give it among the models: {request.to}=...",
             )
-        each: Callable[[Request], Coroutine[Any, Any, Any]] | None = getattr(model, "each", None)
+        return getattr(model, "each", None)
+
+    def _send(self, request: Request) -> "asyncio.Future[Any]":
+        each = self._door(request)
         if each is not None:
             return asyncio.ensure_future(each(request), loop=asyncio.get_running_loop())
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

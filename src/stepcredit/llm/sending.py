@@ -225,6 +225,7 @@ class Sender:
 
     async def _post(self, call: Call) -> Outcome:
         http, url = self._http, self.line.url
+        url = url.removesuffix("/v1") if call.kind == "pooling" else url
         unknown = Outcome(call.worst, again=True, silent=True)
         try:
             async with self._session.post(url + PATHS[call.kind], data=call.body, allow_redirects=False) as response:

@@ -2,7 +2,6 @@
 
 call = call_of(Continue("2+2="), Setting("a-model"), "completions")
 reply = read(call, data)           # of the bytes that came back; BadReply if they are not what was asked for
-samples = samples_of([reply])
 """
 
 import math
@@ -12,21 +11,28 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
-from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.budget import Use
-from stepcredit.llm.requests import Ask, Continue, Force
-from stepcredit.protocols import Sample
+from stepcredit.llm.requests import Ask, Continue, Force, Score
 
-Kind = Literal["chat", "completions", "echo"]
-Asked = Continue | Ask | Force
+Kind = Literal["chat", "completions", "echo", "pooling"]
+Asked = Continue | Ask | Force | Score
 T = TypeVar("T")
 
-PATHS: Mapping[Kind, str] = {"chat": "/chat/completions", "completions": "/completions", "echo": "/completions"}
+PATHS: Mapping[Kind, str] = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "echo": "/completions",
+    "pooling": "/pooling",
+}
 _ENDED = ("stop", "eos", "eos_token", "stop_sequence", "end_turn")
-_AROUND: Mapping[Kind, int] = {"chat": 256, "completions": 16, "echo": 16}  # tokens of a template, of a beginning
+_AROUND: Mapping[Kind, int] = {
+    "chat": 256,
+    "completions": 16,
+    "echo": 16,
+    "pooling": 16,
+}  # tokens of a template, of a beginning
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -67,12 +73,13 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a server said. read, written: its own count of tokens, None if it gives none. missing: why there are no
-    probabilities though they were asked for."""
+    probabilities though they were asked for. score: of a reward model."""
 
     drafts: tuple[Draft, ...]
     read: int | None = None
     written: int | None = None
     missing: str = ""
+    score: float | None = None
 
     def use(self, worst: Use) -> Use:
         """What it cost; the worst case where the server does not count."""
@@ -102,9 +109,14 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
     Raises:
         StepCreditError: another kind of request.
     """
-    if not isinstance(request, Continue | Ask | Force):
-        raise StepCreditError(f"a model server answers Continue, Ask and Force; got {type(request).__name__}")
+    if not isinstance(request, Continue | Ask | Force | Score):
+        raise StepCreditError(f"a model server answers Continue, Ask, Force and Score; got {type(request).__name__}")
     body: dict[str, Any] = {"model": setting.model}
+    if isinstance(request, Score):
+        text = request.prefix + request.step
+        data = msgspec.json.encode(body | {"input": text, "task": "token_classify"})
+        key = blake2b(kind.encode() + data, digest_size=20).digest()
+        return Call(kind, data, key, 1, Use(1, len(text.encode()) + _AROUND[kind], 0), request, None)
     if isinstance(request, Force):
         text, n, most, draw = request.prefix + request.continuation, 1, 1, 0
         # One token is written and dropped, and one alternative asked for: some servers refuse 0, or read it as "no".
@@ -114,12 +126,14 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
     else:
         ask = isinstance(request, Ask)
         prefix, stop = ("", ()) if isinstance(request, Ask) else (request.prefix, request.stop)
-        n = 1 if isinstance(request, Ask) or part else request.n
+        n = 1 if isinstance(request, Ask) or part or request.temperature == 0 else request.n  # all would be the same
         most = setting.answer_tokens if isinstance(request, Ask) else request.max_tokens
         temperature = setting.answer_temperature if isinstance(request, Ask) else request.temperature
         logprobs, draw = None if ask else setting.logprobs, request.draw
-        given = _prompt(kind, request.prompt, prefix, setting.system)
-        size = len(((setting.system or "") + request.prompt + prefix).encode())
+        history = () if isinstance(request, Ask) else request.history
+        given = _prompt(kind, request.prompt, prefix, setting.system, history)
+        size = len(((setting.system or "") + "".join(t for _, t in history) + request.prompt + prefix).encode())
+        size += 16 * len(history)
         body |= given | {"max_tokens": most, "temperature": temperature}
         body |= ({"n": n} if n > 1 else {}) | ({"stop": list(stop)} if stop else {})
         if setting.seed is not None:
@@ -132,10 +146,14 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
     return Call(kind, data, key, n, worst, request, logprobs)
 
 
-def _prompt(kind: Kind, prompt: str, prefix: str, system: str | None) -> dict[str, Any]:
+def _prompt(
+    kind: Kind, prompt: str, prefix: str, system: str | None, history: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
     if kind != "chat":
-        return {"prompt": (f"{system}\n\n" if system else "") + prompt + prefix}
+        before = "".join(f"{text}\n" for _, text in history)
+        return {"prompt": (f"{system}\n\n" if system else "") + before + prompt + prefix}
     messages = [{"role": "system", "content": system}] if system else []
+    messages += [{"role": role, "content": text} for role, text in history]
     messages.append({"role": "user", "content": prompt})
     if not prefix:
         return {"messages": messages}
@@ -169,6 +187,17 @@ class _Choice(msgspec.Struct):
 
 class _Body(msgspec.Struct):
     choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+class _Rows(msgspec.Struct):
+    data: list[list[float]]
+
+
+class _Pooled(msgspec.Struct):
+    """Of /pooling: per token a number per label."""
+
+    data: list[_Rows]
     usage: _Usage | None = None
 
 
@@ -221,6 +250,8 @@ def read(call: Call, data: bytes) -> Reply:
     Raises:
         BadReply: no JSON, a field missing or of another type, a probability that is none, no text.
     """
+    if isinstance(call.request, Score):
+        return _scored(data)
     body = _decoded(data, _Body, "the reply")
     choices = sorted(body.choices, key=lambda c: c.index)[: call.n]
     if not choices:
@@ -239,6 +270,17 @@ def read(call: Call, data: bytes) -> Reply:
         None if usage is None else usage.completion_tokens,
         f"logprobs were asked for at {PATHS[call.kind]}, and the server left them out" if missing else "",
     )
+
+
+def _scored(data: bytes) -> Reply:
+    """The chance of the last label at the last token, of a reward model that tells both at each."""
+    body = _decoded(data, _Pooled, "the reply")
+    rows = body.data[0].data if body.data else []
+    score = rows[-1][-1] if rows and rows[-1] else math.nan
+    if not math.isfinite(score):
+        raise BadReply("the reply has no score at its last token", again=False)
+    used = body.usage
+    return Reply((), None if used is None else used.prompt_tokens, None if used is None else 0, score=score)
 
 
 def _draft(call: Call, choice: _Choice) -> Draft:
@@ -338,41 +380,3 @@ _unpack = msgspec.json.Decoder(Reply).decode
 def unpack(data: bytes) -> Reply:
     """A reply that was kept."""
     return _unpack(data)
-
-
-def samples_of(replies: Sequence[Reply]) -> list[Sample]:
-    """The samples of a call and of those that made up for missing ones.
-
-    `read` is on the first sample of a call alone, 0 on its others, which were read for nothing: so sums are right.
-    `written` is the server's count where the call has one sample, else the number of its tokens, None if not told.
-    """
-    found = []
-    for reply in replies:
-        for i, draft in enumerate(reply.drafts):
-            written = reply.written if len(reply.drafts) == 1 else None
-            if written is None and draft.logp is not None:
-                written = len(draft.tokens)
-            read = 0 if i and reply.read is not None else reply.read
-            found.append(_sample(draft, read, written))
-    return found
-
-
-def _sample(draft: Draft, read: int | None, written: int | None) -> Sample:
-    if draft.logp is None:
-        return Sample(draft.text, finished=draft.finished, ended=draft.ended, read=read, written=written)
-    return Sample(
-        draft.text,
-        draft.tokens,
-        np.array(draft.logp, float),
-        tuple(np.array([x for _, x in row], float) for row in draft.top),
-        draft.finished,
-        tuple(tuple(t for t, _ in row) for row in draft.top),
-        ended=draft.ended,
-        read=read,
-        written=written,
-    )
-
-
-def forced_of(reply: Reply) -> Floats:
-    """The log-probabilities of a Force."""
-    return np.array(reply.drafts[0].logp or (), float)
