@@ -51,6 +51,22 @@ def test_a_solution_that_does_not_end_in_time_is_wrong():
     assert one.steps == ("a", "a") and one.value[1] == -1 and one.outcome == 0.0
 
 
+def test_a_solution_to_which_the_model_has_nothing_to_add_is_complete():
+    silent = Writer({"": ["= 24"], "= 24\n": ["  "]})
+    _, one = labelled("alphamath", rollout("z"), {"sampler": silent.sampler})
+    assert one.steps == ("= 24",) and one.outcome == 1.0 and one.value.tolist() == [1.0]
+
+
+def test_values_may_come_from_the_model_of_the_round_before_and_failures_are_no_values():
+    def failing(prefixes, steps):
+        return [float("nan")] * len(steps)
+
+    for scorer, root in ((value, 0.6), (failing, None)):
+        models = {"sampler": Writer({"": ["a"], "a\n": ["b"]}).sampler, "scorer": scorer}
+        one = labelled("alphamath@leaf-values", rollout("a", "b", outcome=None), models, iterations=1)
+        np.testing.assert_array_equal(one.value, [np.nan if root is None else root, np.nan])
+
+
 def test_verdicts_and_values_that_are_not_known_are_not_backed_up():
     def unsure(answers, references):
         return np.full(len(answers), np.nan)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from given import Completer, labelled, rollout
 
+from stepcredit.data.records import Step
 from stepcredit.evidence._prompts import Unreadable
 from stepcredit.label._judge_first import first_error_prompt, read_first_error, story
 from stepcredit.label.labels import NONE
@@ -78,7 +79,8 @@ def test_the_judge_is_not_asked_where_completions_failed():
 
 
 def test_the_prompt_tells_the_steps_and_the_answer_only_where_it_is_to():
-    work = Work(rollout("first", "second"), "the answer 24", ())
+    work = Work(rollout(Step(text="first", observation="seen"), "second"), "the answer 24", ())
+    assert "result of step 1]]\nseen" in first_error_prompt(story(work))
     assert "the answer 24" not in first_error_prompt(story(work))
     assert "the answer 24" in first_error_prompt(story(work, tell=True))
     with pytest.raises(Unreadable):

@@ -83,7 +83,7 @@ def test_tokens_are_counted_so_that_sums_are_right():
     found = samples_of(
         [reply(Continue("p", n=2), [{"text": "a"}, {"text": "b"}], prompt_tokens=7, completion_tokens=5)]
     )
-    assert [(s.read, s.written) for s in found] == [(7, None), (0, None)]
+    assert [(s.read, s.written) for s in found] == [(7, 2), (0, 3)]
     assert sample(Continue("p"), {"text": "a"}, prompt_tokens=7, completion_tokens=5).written == 5
     assert sample(Continue("p"), {"text": "a"}).read is None
 

@@ -131,9 +131,7 @@ def run(
     if checker is not None:
         asked.models.setdefault("verifier", checker.verifier)
         asked.told.setdefault("verifier", verifier)
-    elif "verifier" in planner.card.asks and "verifier" not in asked.models and not dry_run:
-        hint = f"--verifier NAME: {', '.join(names())}, FILE.py:FUNCTION"
-        raise StepCreditError(f"{planner.name} has answers checked", hint=hint)
+    asked.hints["verifier"] = f"--verifier NAME: {', '.join(names())}, FILE.py:FUNCTION"
     if dry_run:
         _cost(asked, _tasks(source), rate, json)
         return

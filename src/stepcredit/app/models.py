@@ -58,13 +58,14 @@ class Asked:
     """Who answers for each name that a system asks.
 
     models: name -> function or door. servers: name -> (URL, model) of those that `connect` opens. told: name -> what a
-    file may say of it, without secrets. budget: that of all servers; None where none is asked.
+    file may say of it, without secrets. hints: name -> how to give it, in an error. budget: that of all servers; None where none is asked.
     """
 
     planner: Planner
     models: dict[str, Any] = field(default_factory=dict)
     servers: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
+    hints: dict[str, str] = field(default_factory=dict)
     budget: Any = None
 
     @property
@@ -124,7 +125,7 @@ class Asked:
         for name in self.planner.card.asks:
             if name not in there:
                 server = {"judge": "--judge-server URL, or ", "sampler": "--server URL, or "}.get(name, "")
-                hint = f"{server}--with {name}=FILE.py:FUNCTION"
+                hint = self.hints.get(name, f"{server}--with {name}=FILE.py:FUNCTION")
                 raise StepCreditError(f"{self.planner.name} asks a {name}", hint=hint)
         for name in self.planner.card.may_ask:
             if name not in there:
