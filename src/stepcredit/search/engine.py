@@ -321,7 +321,13 @@ class Search:
         return list(reply)
 
     def step(self, parent: Node, sample: Sample, more: str = "") -> Node:
-        """A sample as the next step, below what it goes on from; more: what the step began with."""
+        """A sample as the next step, below what it goes on from; more: what the step began with.
+
+        Raises:
+            BudgetSpent: in a live environment, no action is left.
+        """
+        if parent.world is not None and self.ledger.room("tool") < 1:
+            raise BudgetSpent("the search has no actions left")
         text = (more + sample.text).removesuffix(self.writing.separator)
         logp = NAN if sample.logp is None or not sample.logp.size else float(sample.logp.sum())
         child = self.tree.add(parent, text, tokens=_written(sample), logp=logp)

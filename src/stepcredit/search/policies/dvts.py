@@ -28,7 +28,7 @@ CARD = PlanCard(
     needs="a task written in steps",
     cost="n steps and n opinions per depth; with a lookahead n more steps for each step of it",
     departures="Of a subtree's last candidates only the complete ones are solutions. A candidate without a score is "
-    "taken only where none has one. Complete candidates thrown away on the way are answered from where no subtree ends.",
+    "taken only where none has one. Complete candidates thrown away on the way are answered from if no subtree ends.",
     code="https://github.com/huggingface/search-and-learn (sal/search/diverse_verifier_tree_search.py)",
 )
 
@@ -89,13 +89,10 @@ def _worth(search: Search, nodes: Sequence[Node], lookahead: int, how: Aggregate
             if children:
                 ends[i] = children[0]
                 ends[i].kept = False
-                ends[i].facts.update({"lookahead": True, "aside": True})
+                ends[i].facts["aside"] = "lookahead"
         if all(end.ended for end in ends):
             break
-    asked = list(dict.fromkeys([*ends, *(n for n in nodes if n.ended or how != "last")]))
-    if how != "last":
-        asked = list(dict.fromkeys([*asked, *(n for end in ends for n in end.path)]))
-    yield from search.score(asked)
+    yield from search.score(ends if how == "last" else [n for end in ends for n in end.path])
     worth = search.tree.aggregated(ends, how)
     for node, end, value in zip(nodes, ends, worth.tolist(), strict=True):
         if end is not node and value == value:

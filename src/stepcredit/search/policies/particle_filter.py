@@ -1,6 +1,7 @@
-"""Particle filtering: partial solutions are a population, resampled by what the scorer thinks of each step."""
+"""Particle filtering: partial solutions are drawn anew at every step in proportion to what the scorer says."""
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -9,138 +10,189 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
-from stepcredit.ops import Aggregate, highest
+from stepcredit.ops import Aggregate, weighted_vote
 from stepcredit.search.engine import Search
+from stepcredit.search.picking import best
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
-    title="Rollout Roulette: particle-based Monte Carlo for inference-time scaling",
+    title="Rollout Roulette: A Probabilistic Inference Approach to Inference-Time Scaling of LLMs using Particle-Based "
+    "Monte Carlo Methods",
     paper="arXiv:2502.01618",
-    bibtex="""@misc{puri2025probabilistic,
-  title={A Probabilistic Inference Approach to Inference-Time Scaling of LLMs using Particle-Based Monte Carlo Methods},
+    bibtex="""@misc{puri2025rollout,
+  title={Rollout Roulette: A Probabilistic Inference Approach to Inference-Time Scaling of {LLMs} using Particle-Based
+    Monte Carlo Methods},
   author={Puri, Isha and Sudalairaj, Shivchander and Xu, Guangxuan and Xu, Kai and Srivastava, Akash},
   eprint={2502.01618}, archivePrefix={arXiv}, year={2025}}""",
     evidence="official code read",
     asks=("sampler", "scorer"),
-    needs="a task written in steps; a scorer that is near the chance of success after the step",
-    cost="n steps and n opinions per depth, for each iteration",
-    departures="Weights are the sequential Monte Carlo ones, w_t / w_{t-1}: its_hub weighs by w_t again after "
-    "resampling, so that the same evidence counts at every step (preset its-hub). A particle without a score keeps the "
-    "one it had.",
-    code="https://github.com/Red-Hat-AI-Innovation-Team/its_hub (its_hub/algorithms/particle_gibbs.py)",
+    needs="a scorer that tells chances, 0 to 1",
+    cost="n steps and opinions per depth",
+    departures="A particle is weighed by how its odds changed, as the odds before were paid for when it was drawn; "
+    "its_hub weighs by the odds themselves at every step, so that early opinions count again and again. A particle "
+    "without a score weighs as the mean of the others.",
+    code="https://github.com/Red-Hat-AI-Innovation-Team/its_hub (algorithms/particle_gibbs.py)",
 )
 
 PRESETS = {
-    "its-hub": Preset({"weight": "latest"}, "its_hub: the latest score is the weight, whatever was resampled before"),
-    "gibbs": Preset({"iterations": 4, "references": 1}, "its_hub's Gibbs sampler: four iterations, one reference kept"),
+    "its-hub": Preset({"weights": "latest"}, "its_hub: at every step the weight is the odds of the latest score"),
+    "gibbs": Preset(
+        {"iterations": 4}, "its_hub's particle Gibbs: the particles split over iterations, one is kept as a reference"
+    ),
+    "its-hub-gibbs": Preset({"weights": "latest", "iterations": 4}, "its_hub: particle Gibbs by its own weights"),
+    "sample": Preset({"choose": "sample"}, "its_hub: the answer is drawn by the weights"),
+    "ess": Preset({"resample_below": 0.5}, "textbook: particles are drawn anew where half of them would do"),
 }
 
 _EDGE = 1e-7
+
+
+def log_odds(score: Floats) -> Floats:
+    """[n] ln(s / (1 - s)) of chances held within [1e-7, 1 - 1e-7]; NaN stays."""
+    s = np.clip(np.asarray(score, float), _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(s) - np.log1p(-s))
+
+
+def normalized(log_weights: Floats) -> Floats:
+    """[n] weights that sum to 1; what is not known (NaN) weighs as the mean of the others.
+
+    >>> normalized(log_odds(np.array([0.9, 0.5, 0.1]))).round(4).tolist()
+    [0.8901, 0.0989, 0.011]
+    >>> normalized(np.array([0.0, np.nan, np.log(3.0)])).round(4).tolist()
+    [0.1667, 0.3333, 0.5]
+    """
+    x = np.asarray(log_weights, float)
+    known = ~np.isnan(x)
+    if not known.any():
+        return np.full(x.size, 1 / max(x.size, 1))
+    w = np.exp(np.where(known, x, -np.inf) - x[known].max())
+    w[~known] = w[known].mean()
+    return np.asarray(w / w.sum())
+
+
+def effective(weights: Floats) -> float:
+    """Particles that would do as well: 1 / sum w^2.
+
+    >>> effective(np.array([0.5, 0.5, 0.0, 0.0]))
+    2.0
+    """
+    return float(1 / np.sum(np.square(weights)))
+
+
+@dataclass
+class _Particle:
+    """A partial solution, its log-weight since it was last drawn, and the log-odds that were counted for it."""
+
+    node: Node
+    weight: float = 0.0
+    counted: float = 0.0
 
 
 def particle_filter(
     search: Search,
     *,
     n: int = 16,
-    weight: Literal["ratio", "latest"] = "ratio",
-    threshold: float = 1.0,
     iterations: int = 1,
-    references: int = 0,
+    references: int = 1,
+    weights: Literal["ratio", "latest"] = "ratio",
+    resample_below: float = 1.0,
     how: Aggregate = "last",
     choose: Literal["best", "sample", "vote"] = "best",
 ) -> Plan[Node | None]:
-    """n particles, resampled after each step with chances softmax(log w).
-
-        l_t = logit(score_t),   log w_t = l_t - l_{t-1}  ("ratio", carried on where nothing was resampled)
-                                log w_t = l_t            ("latest")
+    """Each step: every particle takes one, w_t = odds(s_t) / odds(s_{t-1}), then n are drawn from Cat(w / sum w).
 
     Args:
-        threshold: resample where the effective number of particles falls below this share of n; 1 = at every step.
-        iterations: of the particle Gibbs sampler; n is split among them. references: particles of one iteration that
-            the next one keeps as they are.
-        how: from scores of steps to score_t. choose: of the complete particles the "best", a "sample" by weight, or
-            the weighted "vote".
+        n: particles, of all iterations together. iterations: more than one is particle Gibbs: `references` of an
+            iteration's solutions, drawn by weight, stand among the particles of the next and cannot be lost; a
+            particle that is drawn from one goes on from where it stands at that step.
+        weights: "ratio", so that particles approach p(x) * odds(s_T) / Z; "latest", odds(s_t) at every step.
+        resample_below: particles are drawn anew where 1 / sum w^2 is at most this share of them; 1: always.
+        how: from the scores of its steps to that of a partial solution.
+        choose: the "best" solution; one drawn by weight ("sample"); a "vote" by weight.
 
     Raises:
-        StepCreditError: fewer particles per iteration than references + 1.
+        StepCreditError: fewer particles than iterations; references that are not 0 to the particles of an iteration.
     """
-    size = n // max(iterations, 1)
-    if iterations < 1 or references < 0 or size <= references:
-        raise StepCreditError(f"n must hold more particles per iteration than references; got {n}, {iterations}")
-    search.choose = partial(_choose, search, how, choose)
+    if iterations < 1 or n < iterations:
+        raise StepCreditError(f"each iteration needs a particle; got n={n}, iterations={iterations}")
+    if not 0 <= references <= n // iterations:
+        raise StepCreditError(f"references must be 0 to {n // iterations}, n / iterations; got {references}")
+    search.choose = lambda: best(search, how)
     kept: list[Node] = []
-    for _ in range(iterations):
-        kept = yield from _sweep(search, size, kept, weight, threshold, how)
-        weights = np.exp(_logit(search.tree.aggregated(kept, how)))
-        chances = np.where(np.isnan(weights), 0, weights)
-        total = chances.sum()
-        if not kept or not references or not total:
-            kept = []
-            continue
-        kept = [kept[i] for i in search.rng.choice(len(kept), references, p=chances / total).tolist()]
-    return None
+    final: list[_Particle] = []
+    for i in range(iterations):
+        free = n // iterations + (i < n % iterations)
+        final = yield from _sweep(search, free, kept, weights, resample_below, how)
+        if not final:
+            return None
+        p = normalized(_weights(search, final, weights, how))
+        if i + 1 < iterations:
+            kept = [final[int(k)].node for k in search.rng.choice(len(final), references, p=p)]
+    if choose == "best":
+        return search.best(how, list(dict.fromkeys(x.node for x in final)))
+    if choose == "sample":
+        return final[int(search.rng.choice(len(final), p=p))].node
+    place = weighted_vote([search.key(x.node) for x in final], p)
+    return None if place is None else final[place].node
+
+
+def _weights(search: Search, particles: Sequence[_Particle], weights: str, how: Aggregate) -> Floats:
+    if weights == "ratio":
+        return np.array([x.weight for x in particles])
+    return log_odds(search.tree.aggregated([x.node for x in particles], how))
 
 
 def _sweep(
-    search: Search, size: int, references: list[Node], weight: str, threshold: float, how: Aggregate
-) -> Plan[list[Node]]:
-    """One population from the first step to the end: its complete particles."""
-    paths = [r.path for r in references]
-    particles = [search.root] * (size - len(paths))
-    logw, before = np.zeros(size), np.zeros(size)
+    search: Search, free: int, kept: Sequence[Node], weights: str, below: float, how: Aggregate
+) -> Plan[list[_Particle]]:
+    """One pass of particles from the task to complete solutions, the references among them."""
+    particles = [_Particle(search.root) for _ in range(free)]
+    guides = [_Particle(search.root) for _ in kept]
     depth = 0
-    while True:
+    while any(not x.node.ended for x in particles):
+        moving = [x for x in particles if not x.node.ended]
+        made = yield from search.propose([x.node for x in moving], 1)
+        for x, children in zip(moving, made, strict=True):
+            if children:
+                x.node = children[0]
+        lost = {id(x) for x, children in zip(moving, made, strict=True) if not children}
+        particles = [x for x in particles if id(x) not in lost]
         depth += 1
-        fixed = [path[min(depth, len(path)) - 1] for path in paths]
-        open_ = [i for i, p in enumerate(particles) if not p.ended]
-        if not open_:
-            return particles + [path[-1] for path in paths]
-        made = yield from search.propose([particles[i] for i in open_], 1)
-        for i, children in zip(open_, made, strict=True):
-            particles[i] = children[0] if children else search.tree.add(particles[i], "", ended=True)
-        yield from search.score([particles[i] for i in open_])
-        now = _logit(search.tree.aggregated([*particles, *fixed], how))
-        now = np.where(np.isnan(now), before, now)
-        logw = now - before + logw if weight == "ratio" else now
-        before = now
-        chances = softmax(logw)
-        if 1 / np.sum(chances**2) <= threshold * size:
-            chosen = resample(chances, len(particles), search.rng)
-            pool = [*particles, *fixed]
-            particles = [pool[i] for i in chosen.tolist()]
-            before = np.concatenate([now[chosen], now[size - len(fixed) :]])
-            logw = np.zeros(size)
+        for guide, end in zip(guides, kept, strict=True):
+            guide.node = end.path[min(depth, end.depth) - 1]
+        everyone = [*particles, *guides]
+        if not particles:
+            break
+        nodes = [x.node for x in everyone]
+        yield from search.score(nodes if how == "last" else [s for node in nodes for s in node.path])
+        _weigh(everyone, log_odds(search.tree.aggregated(nodes, how)))
+        p = normalized(_weights(search, everyone, weights, how))
+        if effective(p) <= below * len(everyone) + 1e-9:
+            drawn = search.rng.choice(len(everyone), free, p=p)
+            particles = _redrawn(everyone, drawn, p, len(guides))
+    for guide, end in zip(guides, kept, strict=True):
+        guide.node = end
+    return [*(x for x in particles if x.node.ended), *guides]
 
 
-def softmax(logw: Floats) -> Floats:
-    """Chances in proportion to the weights.
-
-    >>> softmax(np.log([0.9 / 0.1, 1.0, 0.1 / 0.9])).round(4).tolist()
-    [0.8901, 0.0989, 0.011]
-    """
-    w = np.exp(logw - logw.max())
-    return np.asarray(w / w.sum())
-
-
-def resample(chances: Floats, n: int, rng: np.random.Generator) -> Ints:
-    """[n] places drawn in proportion, by systematic resampling: one draw, evenly spaced, so that the numbers of copies
-    are within one of their means."""
-    at = (rng.random() + np.arange(n)) / n
-    return np.minimum(np.searchsorted(np.cumsum(chances), at, side="right"), chances.size - 1)
+def _weigh(particles: Sequence[_Particle], odds: Floats) -> None:
+    """Count what the odds changed by; where they are not known, the mean change of the others."""
+    change = odds - np.array([x.counted for x in particles])
+    known = change[~np.isnan(change)]
+    mean = float(np.log(np.mean(np.exp(known)))) if known.size else 0.0
+    for x, d in zip(particles, change.tolist(), strict=True):
+        own = d if d == d else mean
+        x.weight += own
+        x.counted += own
 
 
-def _logit(score: Floats) -> Floats:
-    held = np.clip(score, _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(held) - np.log1p(-held))
-
-
-def _choose(search: Search, how: Aggregate, choose: str) -> Node | None:
-    if choose == "vote":
-        return search.vote(how)
-    leaves = search.tree.leaves()
-    scores = search.tree.aggregated(leaves, how)
-    if choose == "best" or highest(scores) is None:
-        return search.best(how)
-    weights = np.where(np.isnan(scores), 0, np.exp(_logit(scores)))
-    return leaves[int(search.rng.choice(len(leaves), p=weights / weights.sum()))]
+def _redrawn(everyone: Sequence[_Particle], drawn: Ints, p: Floats, guides: int) -> list[_Particle]:
+    """Copies of those that were drawn, all of equal weight; what nobody stands at any more is not kept."""
+    standing = {id(everyone[int(k)].node) for k in drawn}
+    for i, x in enumerate(everyone):
+        x.node.facts["weight"] = round(float(p[i]), 6)
+        x.node.kept = id(x.node) in standing
+    for guide in everyone[len(everyone) - guides :]:
+        guide.node.kept, guide.weight = True, 0.0
+    return [_Particle(everyone[int(k)].node, 0.0, everyone[int(k)].counted) for k in drawn]
