@@ -14,8 +14,18 @@ from stepcredit.llm.client import Client
 from stepcredit.llm.probing import probe
 from stepcredit.llm.requests import Ask, Continue, Failed, Force
 
+NEEDS = ("accelerate", "fastapi", "openai", "rich", "uvicorn")  # transformers[serving]
 TASKS = [chain.task for chain in tiny.data(4, seed=41)]
 PROMPTS = [f"{task}\n" for task in TASKS]
+
+
+@pytest.fixture(scope="module")
+def program():
+    """`transformers`, with what it needs to serve."""
+    path = Path(sys.executable).with_name("transformers")
+    if not path.exists() or not all(map(find_spec, NEEDS)):
+        skip_or_fail("transformers_serve", "transformers[serving] is not installed")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +39,8 @@ def folder(transformers, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(folder, tmp_path_factory):
+def server(program, folder, tmp_path_factory):
     """It, served."""
-    program = Path(sys.executable).with_name("transformers")
-    if not program.exists() or not all(map(find_spec, ("fastapi", "uvicorn"))):
-        skip_or_fail("transformers_serve", "transformers[serving] is not installed")
     command = [program, "serve", folder, "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"]
     server = served.Server(command, tmp_path_factory.mktemp("serve") / "log").start()
     yield server

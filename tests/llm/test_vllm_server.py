@@ -28,6 +28,13 @@ CAN = ("chat", "completions", "n", "logprobs", "top_logprobs", "stop", "seed", "
 
 
 @pytest.fixture(scope="module")
+def installed():
+    """That there is a vLLM."""
+    if find_spec("vllm") is None:
+        skip_or_fail("vllm", "vllm is not installed")
+
+
+@pytest.fixture(scope="module")
 def folder(transformers, tmp_path_factory):
     """A model that calculates. vLLM on a CPU takes heads of width 32 and more."""
     model, words = tiny.build(0, steps=250, width=128, lr=0.004)
@@ -42,10 +49,8 @@ def engine(folder):
 
 
 @pytest.fixture(scope="module")
-def vllm(folder, tmp_path_factory):
+def vllm(installed, folder, tmp_path_factory):
     """It, served."""
-    if find_spec("vllm") is None:
-        skip_or_fail("vllm", "vllm is not installed")
     server = start(folder, tmp_path_factory.mktemp("vllm") / "log")
     yield server
     server.stop()
@@ -82,10 +87,8 @@ def rater(torch, transformers, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rating(rater, tmp_path_factory):
+def rating(installed, rater, tmp_path_factory):
     """It, served."""
-    if find_spec("vllm") is None:
-        skip_or_fail("vllm", "vllm is not installed")
     server = start(rater[1], tmp_path_factory.mktemp("rating") / "log", "--runner", "pooling")
     yield server
     server.stop()

@@ -1,11 +1,10 @@
 """What every search policy keeps to, whatever its models do."""
 
 import json
-from collections import Counter
 
 import numpy as np
 import pytest
-from worlds import WRITING, Always, Failing, Toy, chain, forgetful, models, options, sums
+from worlds import WRITING, Always, Failing, chain, forgetful, models, options, sums
 
 from stepcredit.errors import StepCreditError
 from stepcredit.search import POLICIES, solve
@@ -23,6 +22,17 @@ LIMITS = [
     {"score": 3, "judge": 3},
     {"judge": 1, "calls": 12},
 ]
+# Nothing is chosen by an opinion of what is right.
+ONE_TRY = (
+    "arbitrage",
+    "booststep",
+    "chain_of_mindset",
+    "critique_refine@exit",
+    "critique_refine@se",
+    "glimprouter",
+    "swe_search@moatless",
+    "trad",
+)
 CARELESS = {
     "opinions fail": {"others": Failing(1.0)},
     "scores are NaN now and then": {"scorer": forgetful},
@@ -111,20 +121,20 @@ def tasks():
     return sums(40, seed=7)
 
 
-def accuracy(name, tasks, **given):
-    found = dict(solve(tasks, name, models(), writing=WRITING, seed=2, **(options(name) | given)))
-    return np.mean([found[i].answer == task.reference for i, task in enumerate(tasks)])
+@pytest.fixture(scope="module")
+def alone(tasks):
+    """How often one solution is right."""
+    found = dict(solve(tasks, "majority", models(), writing=WRITING, n=20))
+    return np.mean([n.text == f"Answer: {t.reference}" for i, t in enumerate(tasks) for n in found[i].tree.leaves()])
+
+
+def test_the_toy_is_right_as_often_as_it_should(alone):
+    assert abs(alone - 0.7**2) < 0.06
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_with_right_opinions_it_is_no_worse_than_a_sample(tasks, name):
-    """What tries once is as good as a sample and no better: the draws differ by as much as 0.15."""
-    assert accuracy(name, tasks) >= accuracy("majority", tasks, n=1) - 0.15
-
-
-def test_the_toy_is_right_about_as_often_as_it_should(tasks):
-    found = dict(solve(tasks, "majority", models(Toy(0.7)), writing=WRITING, n=20))
-    right = Counter(
-        found[i].tree.leaves()[k].text == f"Answer: {t.reference}" for i, t in enumerate(tasks) for k in range(20)
-    )
-    assert abs(right[True] / right.total() - 0.7**2) < 0.06
+def test_with_right_opinions_it_beats_a_sample(tasks, alone, name):
+    """What tries once is as good as a sample and no better; 40 tasks tell that to within 0.15."""
+    found = dict(solve(tasks, name, models(), writing=WRITING, seed=2, **options(name)))
+    right = np.mean([found[i].answer == task.reference for i, task in enumerate(tasks)])
+    assert right >= (alone - 0.15 if name.startswith(ONE_TRY) else alone + 0.2)

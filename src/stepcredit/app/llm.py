@@ -121,6 +121,9 @@ def probe(
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which of its models, where it lists several.")
     ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Ask this: a model that says nothing to it can show nothing.")
+    ] = None,
     key_env: Annotated[
         str, typer.Option("--key-env", metavar="VARIABLE", help="The variable that holds its key, if it asks for one.")
     ] = "OPENAI_API_KEY",
@@ -130,9 +133,10 @@ def probe(
 
     Example: stepcredit llm probe http://127.0.0.1:8000/v1
     """
+    from stepcredit.llm.probing import ASKED
     from stepcredit.llm.probing import probe as ask
 
-    found = asyncio.run(ask(url, model, key_env=key_env))
+    found = asyncio.run(ask(url, model, asked=(prompt or ASKED).replace("\\n", "\n"), key_env=key_env))
     if json:
         print_json(msgspec.structs.asdict(found))
     else:

@@ -15,7 +15,7 @@ from stepcredit.llm.sending import NEED, said
 from stepcredit.llm.wire import BadReply, models
 from stepcredit.plugins import extra
 
-_ASKED = "Count: 1, 2, 3,"
+ASKED = "Count: 1, 2, 3,"
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -47,9 +47,12 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 
 async def probe(
-    url: str, model: str | None = None, *, key_env: str = "OPENAI_API_KEY", timeout: float = 60.0
+    url: str, model: str | None = None, *, asked: str = ASKED, key_env: str = "OPENAI_API_KEY", timeout: float = 60.0
 ) -> Capabilities:
     """Ask a server about a dozen requests of at most 8 tokens. They are outside of any budget, cache and journal.
+
+    Args:
+        asked: what is asked; a model that has nothing to say to it cannot show what it can do.
 
     Raises:
         StepCreditError: no server there, or no model named where it lists several.
@@ -58,7 +61,7 @@ async def probe(
     base, key = base_of(url), key_of(key_env)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with http.ClientSession(headers=headers, timeout=http.ClientTimeout(total=timeout)) as session:
-        ask = _Asker(session, base, http.ClientError, key)
+        ask = _Asker(session, base, http.ClientError, key, asked)
         names = await ask.models()
         ask.model = model or (names[0] if len(names) == 1 else "")
         if not ask.model:
@@ -71,11 +74,14 @@ async def probe(
             return Capabilities(base, ask.model, tuple(names), *seen, *[f"no endpoint answers: {plain}"] * 7)
         top = {"logprobs": True, "top_logprobs": 2} if send == ask.chat else {"logprobs": 2}
         text = _text(plain)
+        if not text:
+            silent = "cannot be told: the model writes nothing; ask it something else"
+            return Capabilities(base, ask.model, tuple(names), *seen, *[silent] * 7)
         character = text[len(text) // 2 :][:1]
         several, told, cut, first, again, other, third, forced = await asyncio.gather(
             send(n=2),
             send(**top),
-            send(stop=[character or " "]),
+            send(stop=[character]),
             *(send(seed=seed, temperature=1.0) for seed in (7, 7, 8, 9)),
             ask.complete(echo=True, logprobs=1, max_tokens=1),
         )
@@ -88,11 +94,9 @@ async def probe(
         _seen(several, lambda r: len(r["choices"]) == 2, "2 were asked for and {} came", lambda r: len(r["choices"])),
         _seen(told, _has_logprobs, "it is ignored: the reply has none"),
         _seen(told, _has_top, "it is ignored: the reply has none"),
-        _seen(cut, lambda r: character not in _text(r)[:-1], "it is ignored: the text goes on past the string")
-        if character
-        else "cannot be told: the model writes nothing",
+        _seen(cut, lambda r: character not in _text(r)[:-1], "it is ignored: the text goes on past the string"),
         _seed(first, again, other, third),
-        _seen(forced, _has_echo, "it is ignored: no log-probabilities of the prompt come back"),
+        _seen(forced, lambda r: _has_echo(r, asked), "it is ignored: no log-probabilities of the prompt come back"),
         goes_on,
     )
 
@@ -100,8 +104,9 @@ async def probe(
 class _Asker:
     """Tiny requests. A reply is the JSON of a good one, else why there is none."""
 
-    def __init__(self, session: Any, base: str, wrong: Any, key: str | None) -> None:
+    def __init__(self, session: Any, base: str, wrong: Any, key: str | None, asked: str) -> None:
         self._session, self._base, self._wrong, self._key, self.model = session, base, wrong, key, ""
+        self._asked = asked
 
     async def models(self) -> list[str]:
         try:
@@ -113,15 +118,15 @@ class _Asker:
             raise StepCreditError(f"no server at {self._base}: {error}") from None
 
     async def chat(self, messages: Any = None, **more: Any) -> dict[str, Any] | str:
-        given = messages or [{"role": "user", "content": _ASKED}]
+        given = messages or [{"role": "user", "content": self._asked}]
         return await self._post("/chat/completions", {"messages": given, "max_tokens": 8, "temperature": 0.0, **more})
 
     async def complete(self, **more: Any) -> dict[str, Any] | str:
-        return await self._post("/completions", {"prompt": _ASKED, "max_tokens": 8, "temperature": 0.0, **more})
+        return await self._post("/completions", {"prompt": self._asked, "max_tokens": 8, "temperature": 0.0, **more})
 
     async def goes_on(self) -> bool | str:
         """A server that ignores the flag writes a new answer: seen by the tokens that it reads."""
-        asked = [{"role": "user", "content": _ASKED}, {"role": "assistant", "content": "4, 5,"}]
+        asked = [{"role": "user", "content": self._asked}, {"role": "assistant", "content": "4, 5,"}]
         flags = {"continue_final_message": True, "add_generation_prompt": False}
         with_it, without = await asyncio.gather(self.chat(asked, **flags), self.chat(asked))
         if isinstance(with_it, str):
@@ -193,9 +198,9 @@ def _has_logprobs(reply: Any) -> bool:
 def _has_top(reply: Any) -> bool:
     found = _logprobs(reply)
     rows = found.get("top_logprobs") or [t.get("top_logprobs") for t in found.get("content") or []]
-    return bool(rows) and all(len(row or ()) >= 2 for row in rows)
+    return any(len(row or ()) >= 2 for row in rows)
 
 
-def _has_echo(reply: Any) -> bool:
+def _has_echo(reply: Any, asked: str) -> bool:
     logp = _logprobs(reply).get("token_logprobs") or []
-    return len(logp) > 2 and any(x is not None for x in logp[:-1]) and _text(reply).startswith(_ASKED)
+    return len(logp) > 2 and any(x is not None for x in logp[:-1]) and _text(reply).startswith(asked)
