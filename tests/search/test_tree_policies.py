@@ -91,14 +91,14 @@ def test_dvts_lookahead_is_greedy_and_scored():
     seen = []
 
     def scorer(prefixes, steps):
-        seen.extend(steps)
-        return [0.9 if s.startswith("b\n") else 0.1 for s in steps]
+        seen.extend(zip(prefixes, steps, strict=True))
+        return [0.9 if p.endswith("b\n") else 0.1 for p in prefixes]
 
     lines = Lines(tree)
     found = run("dvts", scorer, lines, n=2, width=2, lookahead=1)
-    assert any(s == "a\na0\n" for s in seen)
+    assert ("Q\na\n", "a0") in seen
     assert any(t == 0.0 for _, t in lines.prompts)
-    assert {n.parent.text for n in found.tree.nodes if n.depth == 2} == {"b"}
+    assert {n.parent.text for n in found.tree.nodes if n.depth == 2 and "aside" not in n.facts} == {"b"}
 
 
 def test_puct_and_openr_scores_of_the_specs():

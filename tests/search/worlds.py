@@ -284,7 +284,7 @@ def models(sampler=None, *, others=None, scorer=None):
     }
 
 
-SMALL = {"n": 8, "iterations": 12, "rounds": 2, "samples": 4, "beams": 2, "backward": 2, "most": 12, "first": 12}
+SMALL = {"n": 8, "iterations": 12, "rounds": 2, "expand": 4, "beams": 2, "backward": 2, "most": 12, "first": 12}
 
 
 def options(name):

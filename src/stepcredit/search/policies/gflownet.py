@@ -11,7 +11,7 @@ from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.picking import best, vote
-from stepcredit.search.policies.particle_filter import normalized
+from stepcredit.search.policies.particle_filter import softmax
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
@@ -63,7 +63,7 @@ def chances(rewards: Floats, logp: Floats | None = None, beta: float = 1.0, tilt
     x = beta * np.log(np.clip(np.asarray(rewards, float), _FLOOR, 1.0))
     if tilt != 1.0 and logp is not None:
         x = x + (tilt - 1.0) * np.asarray(logp, float)
-    return normalized(x)
+    return softmax(x)
 
 
 def gflownet(
@@ -123,7 +123,7 @@ def _whole(search: Search, n: int, width: int, beta: float) -> Plan[None]:
     if not leaves:
         return
     total = np.array([log_reward(leaf.scores())[-1] for leaf in leaves])
-    p = normalized(beta * total)
+    p = softmax(beta * total)
     drawn = search.rng.choice(len(leaves), min(n, int(np.count_nonzero(p))), replace=False, p=p).tolist()
     for i, leaf in enumerate(leaves):
         leaf.kept = i in drawn

@@ -1,18 +1,18 @@
-"""Iterative deepening sampling: a solution is asked to check itself at token budgets that grow geometrically."""
+"""Iterative deepening sampling: at token budgets that grow geometrically the model is told to check itself."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
-from stepcredit.credit.card import Preset
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import BudgetSpent, Continue, Plan
-from stepcredit.protocols import Sample
+from stepcredit.llm.requests import Plan
+from stepcredit.ops import Aggregate
 from stepcredit.search.engine import Search
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
-    title="Iterative Deepening Sampling for Large Language Models",
+    title="ID-Sampling: Iterative Deepening Sampling as Efficient Test-Time Scaling",
     paper="arXiv:2502.05449",
     bibtex="""@misc{chen2025iterative,
   title={Iterative Deepening Sampling as Efficient Test-Time Scaling},
@@ -21,48 +21,12 @@ CARD = PlanCard(
     evidence="secondary text",
     asks=("sampler",),
     may_ask=("scorer",),
-    needs="a model that reconsiders when it is told to, and solutions longer than the first budget",
-    cost="n solutions, and what is written after the triggers",
-    departures="The trigger's words, the first budget and gamma are not established: ours, 256 and 2. What was written "
-    "before a checkpoint is kept. The trigger stands at the next step boundary. A solution that ends before a "
-    "checkpoint is not made to go on (preset revisit does).",
+    needs="a model that can go on after a phrase that makes it check itself",
+    cost="n solutions, each with a trigger at every checkpoint that it reaches",
+    departures="The trigger stands at the next step boundary, so that steps stay whole. What was written stays. A "
+    "solution that ends before the first checkpoint gets no trigger; the published values of budget, growth and phrase "
+    "are not known, these are ours.",
 )
-
-PRESETS = {
-    "revisit": Preset(
-        {"after_end": True},
-        "the other reading: a solution that has ended is told to check itself at every checkpoint too",
-    ),
-    "best": Preset({"choose": "best"}, "best-of-N by a scorer in place of the vote"),
-}
-
-
-def checkpoints(first: int, gamma: float, longest: int) -> list[int]:
-    """Budgets B_k = B_0 * gamma^k below the longest solution, in tokens.
-
-    >>> checkpoints(256, 2.0, 8192)
-    [256, 512, 1024, 2048, 4096]
-    """
-    out, at = [], float(first)
-    while at < longest:
-        out.append(int(at))
-        at *= gamma
-    return out
-
-
-@dataclass
-class _Written:
-    """A solution under way.
-
-    used: tokens. over: it has ended. triggers: how often it was told to check itself. cut: a failure or the limits
-    ended it.
-    """
-
-    text: str = ""
-    used: int = 0
-    over: bool = False
-    triggers: int = 0
-    cut: bool = False
 
 
 def iterative_deepening(
@@ -70,100 +34,61 @@ def iterative_deepening(
     *,
     n: int = 8,
     first: int = 256,
-    gamma: float = 2.0,
-    trigger: str = "Wait, let me check what I have so far.",
-    after_end: bool = False,
+    growth: float = 2.0,
+    trigger: str = "Wait, let me check this step by step before going on.",
     choose: Literal["majority", "best", "vote"] = "majority",
+    how: Aggregate = "last",
 ) -> Plan[Node | None]:
-    """At B_k = B_0 * gamma^k tokens a trigger is put behind what is written, and the solution goes on to B_{k+1}.
+    """Checkpoints at B_k = first * growth^k tokens; at each, `trigger` is written as a step of its own.
 
     Args:
-        n: solutions. first: B_0; the last budget is the writing's `longest`. gamma: above 1.
-        trigger: a step of its own. after_end: also where a solution ended before a checkpoint, except the first.
-        choose: "majority" of the answers; the "best" by a scorer, or its weighted "vote".
+        n: solutions. first, growth: of the checkpoints. choose: "majority" of the answers, the "best" solution by the
+            scorer, or its weighted "vote". how: of scores of steps.
 
     Raises:
-        StepCreditError: a live environment; n or first < 1; gamma not above 1.
+        StepCreditError: a live environment; n or first < 1; growth <= 1.
     """
     if search.task.world is not None:
-        raise StepCreditError("budgets are of one text, and a live environment is acted in step by step")
-    if n < 1 or first < 1 or gamma <= 1:
-        raise StepCreditError(f"n, first at least 1, gamma above 1; got n={n}, first={first}, gamma={gamma}")
-    search.choose = search.majority if choose == "majority" else search.best if choose == "best" else search.vote
-    drafts = [_Written() for _ in range(n)]
-    limits = [*checkpoints(first, gamma, search.writing.longest), search.writing.longest]
-    try:
-        for k, limit in enumerate(limits):
-            if k:
-                _trigger(search, [d for d in drafts if d.used < limit], trigger, after_end)
-            yield from _write(search, [d for d in drafts if not d.over and d.used < limit], limit)
-            if limit != limits[-1]:
-                yield from _to_boundary(search, [d for d in drafts if not d.over])
-            if all(d.over for d in drafts) and not (after_end and any(d.triggers for d in drafts)):
-                break
-    except BudgetSpent:
-        _plant(search, drafts)
-        raise
-    leaves = _plant(search, drafts)
+        raise StepCreditError("a trigger is a line of text, and a live environment takes actions", hint="use majority")
+    if n < 1 or first < 1 or growth <= 1:
+        raise StepCreditError(f"n and first must be at least 1, growth above 1; got {n}, {first}, {growth}")
+    search.choose = search.majority if choose == "majority" else partial(_CHOICES[choose], search, how)
+    made = yield from search.propose([search.root], n)
+    open_ = {node: checkpoints(first, growth) for node in made[0] if not node.ended}
+    due = {node: next(marks) for node, marks in open_.items()}
+    while open_:
+        following: dict[Node, Iterator[float]] = {}
+        ends: dict[Node, float] = {}
+        for node, marks in open_.items():
+            mark, at = due[node], node
+            written = sum(step.tokens or 0 for step in node.path)
+            if written >= mark and node.depth + 1 < search.writing.depth:
+                at = search.tree.add(node, trigger, tokens=0)
+                at.facts["trigger"] = mark
+                mark = next(m for m in marks if m > written)
+            following[at], ends[at] = marks, mark
+        nodes = [node for node in following if not node.ended]
+        children = yield from search.propose(nodes, 1)
+        open_, due = {}, {}
+        for node, grown in zip(nodes, children, strict=True):
+            if grown and not grown[0].ended:
+                open_[grown[0]], due[grown[0]] = following[node], ends[node]
     if choose != "majority":
-        yield from search.score([s for leaf in leaves for s in leaf.path] if choose == "vote" else leaves)
+        yield from search.score([step for leaf in search.tree.leaves() for step in leaf.path])
     return None
 
 
-def _trigger(search: Search, drafts: list[_Written], trigger: str, after_end: bool) -> None:
-    sep = search.writing.separator
-    for d in drafts:
-        if (d.over and not (after_end and d.triggers)) or not d.text:
-            continue
-        d.text = d.text.removesuffix(sep) + sep + trigger + sep
-        d.over, d.triggers = False, d.triggers + 1
+_CHOICES = {"best": Search.best, "vote": Search.vote}
 
 
-def _request(search: Search, draft: _Written, wide: int, stop: tuple[str, ...]) -> Continue:
-    w, task = search.writing, search.task
-    return Continue(task.prompt, draft.text, 1, wide, w.temperature, stop, search.draw(), history=task.history)
+def checkpoints(first: int, growth: float) -> Iterator[float]:
+    """first, first * growth, first * growth^2, ...
 
-
-def _write(search: Search, drafts: list[_Written], limit: int) -> Plan[None]:
-    """Go on to so many tokens."""
-    if drafts:
-        replies = yield from search.sample([_request(search, d, limit - d.used, ()) for d in drafts])
-        for d, samples in zip(drafts, replies, strict=True):
-            _add(d, samples, limit - d.used, stopped=False)
-
-
-def _to_boundary(search: Search, drafts: list[_Written]) -> Plan[None]:
-    """Go on to the end of the step that was cut."""
-    sep, left = search.writing.separator, search.writing.longest
-    cut = [d for d in drafts if not d.text.endswith(sep) and d.used < left]
-    if cut:
-        wide = [min(search.writing.max_tokens, left - d.used) for d in cut]
-        asked = [_request(search, d, w, (sep,)) for d, w in zip(cut, wide, strict=True)]
-        for d, samples, w in zip(cut, (yield from search.sample(asked)), wide, strict=True):
-            _add(d, samples, w, stopped=True)
-
-
-def _add(draft: _Written, samples: list[Sample], wide: int, *, stopped: bool) -> None:
-    """What was sampled goes behind the text; without a sample the solution ends where it stands.
-
-    stopped: it may have ended at the end of a step alone.
+    >>> from itertools import islice
+    >>> [m for m in islice(checkpoints(256, 2.0), 5)]
+    [256.0, 512.0, 1024.0, 2048.0, 4096.0]
     """
-    if not samples:
-        draft.over = draft.cut = True
-        return
-    sample = samples[0]
-    known = sample.written if sample.written is not None else len(sample.tokens) or None
-    draft.text += sample.text
-    draft.used += wide if known is None else known
-    draft.over = not sample.text or (bool(sample.ended) if stopped else sample.finished)
-
-
-def _plant(search: Search, drafts: list[_Written]) -> list[Node]:
-    """The solutions as steps in the tree."""
-    leaves = []
-    for d in drafts:
-        if d.text or d.over:
-            leaf = search.chain(search.root, Sample(d.text, finished=d.over and not d.cut, written=d.used))
-            leaf.facts["triggers"] = d.triggers
-            leaves.append(leaf)
-    return leaves
+    mark = float(first)
+    while True:
+        yield mark
+        mark *= growth

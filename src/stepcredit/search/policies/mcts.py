@@ -1,7 +1,7 @@
 """Monte Carlo tree search over steps: UCT or PUCT, values or rollouts at the leaves, mean backup."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -13,50 +13,56 @@ from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.judging import mark
-from stepcredit.search.picking import distinct
 from stepcredit.search.tree import NAN, Node
-from stepcredit.search.uct import back_up, finished, uct
+from stepcredit.search.uct import back_up, distinct, finished, uct
 from stepcredit.shelf import PlanCard
 
 Bound = Literal["puct", "uct", "alphazero"]
-Leaf = Literal["children", "parent", "rollout", "descent"]
+Leaf = Literal["score", "parent", "rollout", "descent"]
+Prior = Literal["even", "geometric"]
+
+Make = Callable[[Node], Plan[list[Node]]]
 
 CARD = PlanCard(
-    title="Monte Carlo tree search by a value model (AlphaMath Almost Zero)",
-    paper="arXiv:2405.03553",
-    bibtex="""@misc{chen2024alphamath,
-  title={AlphaMath Almost Zero: Process Supervision without Process},
-  author={Chen, Guoxin and Liao, Minpeng and Li, Chengpeng and Fan, Kai},
-  eprint={2405.03553}, archivePrefix={arXiv}, year={2024}}""",
-    evidence="official code read",
-    asks=("sampler", "scorer"),
-    needs="a scorer that tells the value of a partial solution, and for PUCT samples with log-probabilities",
-    cost="`samples` steps and as many opinions per iteration; whole solutions where it rolls out",
-    departures="The value of a complete solution is the scorer's opinion or an environment's outcome: the right answer "
-    "is not known here. An unknown value is no visit. The task itself has no value. Priors are equal where "
-    "log-probabilities are not known.",
-    code="https://github.com/MARIO-Math-Reasoning/Super_MARIO",
-)
-
-PRESETS = {
-    "alphamath": Preset(
-        {"leaf": "parent"},
-        "update_leaf_value False: an expansion backs up the value of the expanded step and those of complete children",
-        system="alphamath_mcts",
-    ),
-    "openr": Preset(
-        {"bound": "alphazero", "leaf": "descent", "c": 1.25, "samples": 4},
-        "OpenR vanila_mcts: each iteration goes on to a complete solution and backs its value up",
-        system="openr_mcts",
-        title="OpenR: An Open Source Framework for Advanced Reasoning with Large Language Models",
-        paper="arXiv:2410.09671",
-        bibtex="""@misc{wang2024openr,
+    title="Monte Carlo tree search over reasoning steps",
+    paper="arXiv:2410.09671",
+    bibtex="""@misc{wang2024openr,
   title={OpenR: An Open Source Framework for Advanced Reasoning with Large Language Models},
   author={Wang, Jun and Fang, Meng and Wan, Ziyu and Wen, Muning and Zhu, Jiachen and Liu, Anjie and others},
   eprint={2410.09671}, archivePrefix={arXiv}, year={2024}}""",
-        evidence="official code read",
-        code="https://github.com/openreasoner/openr",
-        departures="A complete solution is not visited again; where nothing is open the search ends.",
+    evidence="official code read",
+    asks=("sampler", "scorer"),
+    needs="a task written in steps; a scorer near the chance of success after the step",
+    cost="expand samples and opinions per iteration; whole solutions where it rolls out",
+    departures="The value of a complete solution is the scorer's opinion of it, or the environment's outcome; no "
+    "answer key is looked at. An unknown value is no visit. Equal steps under one parent count once. A complete "
+    "solution is not visited again; where nothing is open the search ends. Where no solution is complete the most "
+    "valuable partial one is completed.",
+    code="https://github.com/openreasoner/openr (reason/guided_search/tree.py)",
+)
+
+_BASE, _INIT = 19652, 1.25
+
+PRESETS = {
+    "alphamath": Preset(
+        {"iterations": 40, "expand": 5, "c": 1.5, "prior": "geometric", "leaf": "parent"},
+        "AlphaMath, update_leaf_value False: an expansion backs up the value of the expanded step and those of "
+        "complete children; priors are not normalized over siblings",
+        system="alphamath_mcts",
+        title="AlphaMath Almost Zero: Process Supervision without Process",
+        paper="arXiv:2405.03553",
+        bibtex="""@misc{chen2024alphamath,
+  title={AlphaMath Almost Zero: Process Supervision without Process},
+  author={Chen, Guoxin and Liao, Minpeng and Li, Chengxi and Fan, Kai},
+  eprint={2405.03553}, archivePrefix={arXiv}, year={2024}}""",
+        code="https://github.com/MARIO-Math-Reasoning/Super_MARIO (mcts_math/agents/mcts.py)",
+        departures="The value of a complete solution is the scorer's opinion, as the code does without a reference. An "
+        "unknown value is no visit. The task itself has no value. An empty step has the prior 0 (the code fails).",
+    ),
+    "openr": Preset(
+        {"bound": "alphazero", "prior": "geometric", "leaf": "descent"},
+        "OpenR vanila_mcts: each iteration goes on to a complete solution and backs its value up; c grows with visits, "
+        "c_base 19652, c_init 1.25; priors sum to 1",
     ),
     "uct": Preset(
         {"bound": "uct", "leaf": "rollout", "c": math.sqrt(2)},
@@ -66,27 +72,23 @@ PRESETS = {
 }
 
 
-def puct(value: Floats, visits: Floats, prior: Floats, above: float, c: float = 1.5) -> Floats:
-    """[children] Q + c * P * sqrt(N_parent) / (1 + N).
+def bounds(value: Floats, prior: Floats, visits: Floats, above: float, kind: str, c: float) -> Floats:
+    """[children] the bound by which one is selected.
 
-    >>> puct(np.array([0.2, -0.1]), np.array([4, 1]), np.array([0.6, 0.9]), 10).round(4).tolist()
+        puct       Q + c * prior * sqrt(N_parent) / (1 + N)
+        uct        Q + c * sqrt(ln N_parent / N)
+        alphazero  Q + (ln((N_parent + 19653) / 19652) + 1.25) * prior * sqrt(N_parent) / (1 + N)
+
+    >>> q, p, n = np.array([0.2, -0.1]), np.array([0.6, 0.9]), np.array([4.0, 1.0])
+    >>> bounds(q, p, n, 10, "puct", 1.5).round(4).tolist()
     [0.7692, 2.0345]
+    >>> round(float(bounds(np.array([0.6]), np.array([0.5]), np.array([4.0]), 10, "alphazero", 1.0)[0]), 5)
+    0.99546
     """
-    q, n, p = (np.asarray(x, float) for x in (value, visits, prior))
-    return np.asarray(q + c * p * math.sqrt(above) / (1 + n))
-
-
-def alphazero(
-    value: Floats, visits: Floats, prior: Floats, above: float, c_init: float = 1.25, c_base: float = 19652
-) -> Floats:
-    """[children] V + pb * P, pb = (ln((N_parent + c_base + 1) / c_base) + c_init) * sqrt(N_parent) / (N + 1).
-
-    >>> alphazero(np.array([0.6]), np.array([4]), np.array([0.5]), 10).round(5).tolist()
-    [0.99546]
-    """
-    v, n, p = (np.asarray(x, float) for x in (value, visits, prior))
-    pb = (math.log((above + c_base + 1) / c_base) + c_init) * math.sqrt(above) / (n + 1)
-    return np.asarray(v + pb * p)
+    if kind == "uct":
+        return uct(value, visits, above, c)
+    grown = math.log((above + _BASE + 1) / _BASE) + _INIT if kind == "alphazero" else c
+    return np.asarray(value + grown * prior * math.sqrt(above) / (1 + visits))
 
 
 def geometric_mean(logp: float, tokens: int | None) -> float:
@@ -101,11 +103,12 @@ def geometric_mean(logp: float, tokens: int | None) -> float:
 def mcts(
     search: Search,
     *,
-    iterations: int = 40,
-    samples: int = 5,
-    c: float = 1.5,
+    iterations: int = 16,
+    expand: int = 4,
     bound: Bound = "puct",
-    leaf: Leaf = "children",
+    c: float = 1.0,
+    prior: Prior = "even",
+    leaf: Leaf = "score",
     ends: Literal["scorer", "outcome"] = "scorer",
     choose: Literal["best", "vote"] = "best",
 ) -> Plan[Node | None]:
@@ -114,31 +117,35 @@ def mcts(
     Complete solutions, and steps below which all are complete, are not descended into again; ties are drawn.
 
     Args:
-        iterations: at most. samples: next steps per expansion; equal ones are one.
-        c: weight of exploration. bound: "puct"; "uct", Q + c * sqrt(ln N_parent / N); "alphazero", OpenR's, c_init = c,
-            whose priors sum to 1 and whose unvisited steps count with the scorer's opinion.
-        leaf: what an expansion backs up: the value of each new "children"; that of the expanded step, the "parent", and
+        iterations: at most. expand: next steps drawn of a leaf; equal ones are one.
+        bound: one of `bounds`; with "alphazero" unvisited steps count with the scorer's opinion and priors sum to 1.
+        c: weight of exploration, not of "alphazero".
+        prior: "even", 1 / siblings; "geometric", exp(mean log-probability of the step's tokens), which the sampler must
+            tell.
+        leaf: what an expansion backs up: the "score" of each new child; that of the expanded step, the "parent", and
             of complete children; a "rollout", the value of a solution completed from each of them; "descent", the way
             leads on to a complete solution, and its value is backed up.
         ends: value of a complete solution: the "scorer"'s, or the "outcome" in a live environment.
         choose: the "best" complete solution, or a "vote" weighted by values.
 
     Raises:
-        StepCreditError: no iterations or samples; outcomes without a live environment.
+        StepCreditError: iterations or expand below 1; outcomes without a live environment; prior="geometric" and no
+            log-probabilities.
     """
-    if iterations < 1 or samples < 1:
-        raise StepCreditError(f"iterations and samples must be at least 1; got {iterations}, {samples}")
+    if iterations < 1 or expand < 1:
+        raise StepCreditError(f"iterations and expand must be at least 1; got {iterations}, {expand}")
     if ends == "outcome" and search.task.world is None:
         raise StepCreditError("only a live environment tells outcomes", hint="ends='scorer'")
     search.choose = partial(search.best if choose == "best" else search.vote, "last")
+    make = partial(_expand, search, n=expand, prior=prior, whole=bound == "alphazero")
     for _ in range(iterations):
         node = _descend(search, search.root, c, bound)
         if node is None:
             break
         if leaf == "descent":
-            yield from _to_the_end(search, node, samples, c, bound, ends)
+            yield from _to_the_end(search, node, make, c, bound, ends)
             continue
-        fresh = yield from _expand(search, node, samples, bound)
+        fresh = yield from make(node)
         if not fresh:
             node.facts["closed"] = True
             continue
@@ -174,35 +181,28 @@ def _closed(node: Node) -> bool:
 
 
 def _pick(search: Search, node: Node, children: Sequence[Node], c: float, bound: Bound) -> Node:
+    """The child of the largest bound; ties are drawn. Where OpenR's is asked, what was not visited counts as scored."""
     visits = np.array([n.visits for n in children], float)
-    value = np.array([n.value if n.visits else 0.0 for n in children])
-    prior = np.array([n.prior for n in children])
-    if bound == "uct":
-        score = uct(value, visits, node.visits, c)
-    elif bound == "puct":
-        score = puct(value, visits, prior, node.visits, c)
-    else:
-        first = np.array([n.score for n in children])
-        known = np.where(visits > 0, value, np.where(np.isnan(first), -np.inf, first))
-        score = alphazero(known, visits, prior, node.visits, c)
-    among = np.flatnonzero(score == score.max())
-    return children[int(among[search.rng.integers(among.size)])] if among.size > 1 else children[int(among[0])]
+    first = np.array([n.score if bound == "alphazero" else 0.0 for n in children])
+    value = np.where(visits > 0, [n.value for n in children], np.where(np.isnan(first), -np.inf, first))
+    score = bounds(value, np.array([n.prior for n in children]), visits, node.visits, bound, c)
+    return children[int(search.rng.choice(np.flatnonzero(score == score.max())))]
 
 
-def _expand(search: Search, node: Node, samples: int, bound: Bound) -> Plan[list[Node]]:
-    made = (yield from search.propose([node], samples))[0]
-    fresh, again = distinct(made)
-    for child in again:
-        child.kept = False
-        child.facts["aside"] = "repetition"
-    known = np.array([geometric_mean(n.logp, n.tokens) for n in fresh])
-    even = float(np.nanmean(known)) if not np.isnan(known).all() else 1.0 / max(len(fresh), 1)
-    for child, prior in zip(fresh, known.tolist(), strict=True):
-        child.prior = prior if prior == prior else even
-    if bound == "alphazero":
-        total = sum(n.prior for n in fresh)
-        for child in fresh:
-            child.prior = child.prior / total if total else 1.0 / len(fresh)
+def _expand(search: Search, node: Node, n: int, prior: Prior, whole: bool) -> Plan[list[Node]]:
+    """New steps, one of each text, with their priors; `whole`: these sum to 1."""
+    fresh = distinct((yield from search.propose([node], n))[0])
+    for child in fresh:
+        child.prior = 1.0 / len(fresh) if prior == "even" else geometric_mean(child.logp, child.tokens)
+        if child.prior != child.prior and child.text:
+            raise StepCreditError(
+                "prior='geometric' needs log-probabilities of the sampler",
+                hint="a Client with logprobs=0, or prior='even'",
+            )
+        child.prior = 0.0 if child.prior != child.prior else child.prior
+    total = sum(child.prior for child in fresh)
+    for child in fresh if whole and total else ():
+        child.prior /= total
     return fresh
 
 
@@ -221,7 +221,7 @@ def _value(search: Search, node: Node, fresh: Sequence[Node], leaf: Leaf, ends: 
         yield from _opinions(search, [*complete, *own], ends)
         for child in [*complete, *own]:
             back_up(child, child.score)
-    elif leaf == "children":
+    elif leaf == "score":
         yield from _opinions(search, fresh, ends)
         for child in fresh:
             back_up(child, child.score)
@@ -235,10 +235,10 @@ def _value(search: Search, node: Node, fresh: Sequence[Node], leaf: Leaf, ends: 
                 back_up(child, end.score)
 
 
-def _to_the_end(search: Search, node: Node, samples: int, c: float, bound: Bound, ends: str) -> Plan[None]:
+def _to_the_end(search: Search, node: Node, make: Make, c: float, bound: Bound, ends: str) -> Plan[None]:
     """From an open step on to a complete one, expanding on the way."""
     while not node.ended:
-        fresh = yield from _expand(search, node, samples, bound)
+        fresh = yield from make(node)
         if not fresh:
             node.facts["closed"] = True
             return

@@ -36,13 +36,16 @@ CARD = PlanCard(
 )
 
 PRESETS = {
-    "its-hub": Preset({"weights": "latest"}, "its_hub: at every step the weight is the odds of the latest score"),
+    "its-hub": Preset({"weight": "latest"}, "its_hub: at every step the weight is the odds of the latest score"),
     "gibbs": Preset(
-        {"iterations": 4}, "its_hub's particle Gibbs: the particles split over iterations, one is kept as a reference"
+        {"iterations": 4, "references": 1},
+        "its_hub's particle Gibbs: n split over iterations, one is kept as a reference",
     ),
-    "its-hub-gibbs": Preset({"weights": "latest", "iterations": 4}, "its_hub: particle Gibbs by its own weights"),
+    "its-hub-gibbs": Preset(
+        {"weight": "latest", "iterations": 4, "references": 1}, "its_hub: particle Gibbs by its own weights"
+    ),
     "sample": Preset({"choose": "sample"}, "its_hub: the answer is drawn by the weights"),
-    "ess": Preset({"resample_below": 0.5}, "textbook: particles are drawn anew where half of them would do"),
+    "ess": Preset({"threshold": 0.5}, "textbook: particles are drawn anew where half of them would do"),
 }
 
 _EDGE = 1e-7
@@ -54,12 +57,12 @@ def log_odds(score: Floats) -> Floats:
     return np.asarray(np.log(s) - np.log1p(-s))
 
 
-def normalized(log_weights: Floats) -> Floats:
+def softmax(log_weights: Floats) -> Floats:
     """[n] weights that sum to 1; what is not known (NaN) weighs as the mean of the others.
 
-    >>> normalized(log_odds(np.array([0.9, 0.5, 0.1]))).round(4).tolist()
+    >>> softmax(log_odds(np.array([0.9, 0.5, 0.1]))).round(4).tolist()
     [0.8901, 0.0989, 0.011]
-    >>> normalized(np.array([0.0, np.nan, np.log(3.0)])).round(4).tolist()
+    >>> softmax(np.array([0.0, np.nan, np.log(3.0)])).round(4).tolist()
     [0.1667, 0.3333, 0.5]
     """
     x = np.asarray(log_weights, float)
@@ -80,6 +83,13 @@ def effective(weights: Floats) -> float:
     return float(1 / np.sum(np.square(weights)))
 
 
+def resample(chances: Floats, n: int, rng: np.random.Generator) -> Ints:
+    """[n] places drawn in proportion, by systematic resampling: one draw, evenly spaced, so that the numbers of copies
+    are within one of their means."""
+    at = (rng.random() + np.arange(n)) / n
+    return np.asarray(np.minimum(np.searchsorted(np.cumsum(chances), at, side="right"), chances.size - 1), np.int64)
+
+
 @dataclass
 class _Particle:
     """A partial solution, its log-weight since it was last drawn, and the log-odds that were counted for it."""
@@ -94,9 +104,9 @@ def particle_filter(
     *,
     n: int = 16,
     iterations: int = 1,
-    references: int = 1,
-    weights: Literal["ratio", "latest"] = "ratio",
-    resample_below: float = 1.0,
+    references: int = 0,
+    weight: Literal["ratio", "latest"] = "ratio",
+    threshold: float = 1.0,
     how: Aggregate = "last",
     choose: Literal["best", "sample", "vote"] = "best",
 ) -> Plan[Node | None]:
@@ -104,29 +114,27 @@ def particle_filter(
 
     Args:
         n: particles, of all iterations together. iterations: more than one is particle Gibbs: `references` of an
-            iteration's solutions, drawn by weight, stand among the particles of the next and cannot be lost; a
-            particle that is drawn from one goes on from where it stands at that step.
-        weights: "ratio", so that particles approach p(x) * odds(s_T) / Z; "latest", odds(s_t) at every step.
-        resample_below: particles are drawn anew where 1 / sum w^2 is at most this share of them; 1: always.
+            iteration's solutions, drawn by weight, are among the particles of the next and cannot be lost; a particle
+            that is drawn from one goes on from where it stands at that step.
+        weight: "ratio", so that particles approach p(x) * odds(s_T) / Z; "latest", odds(s_t) at every step.
+        threshold: particles are drawn anew where 1 / sum w^2 is at most this share of them; 1: always.
         how: from the scores of its steps to that of a partial solution.
         choose: the "best" solution; one drawn by weight ("sample"); a "vote" by weight.
 
     Raises:
-        StepCreditError: fewer particles than iterations; references that are not 0 to the particles of an iteration.
+        StepCreditError: fewer particles per iteration than references + 1.
     """
-    if iterations < 1 or n < iterations:
-        raise StepCreditError(f"each iteration needs a particle; got n={n}, iterations={iterations}")
-    if not 0 <= references <= n // iterations:
-        raise StepCreditError(f"references must be 0 to {n // iterations}, n / iterations; got {references}")
+    size = n // max(iterations, 1)
+    if iterations < 1 or references < 0 or size <= references:
+        raise StepCreditError(f"n must hold more particles per iteration than references; got {n}, {iterations}")
     search.choose = lambda: best(search, how)
     kept: list[Node] = []
     final: list[_Particle] = []
     for i in range(iterations):
-        free = n // iterations + (i < n % iterations)
-        final = yield from _sweep(search, free, kept, weights, resample_below, how)
+        final = yield from _sweep(search, size - len(kept), kept, weight, threshold, how)
         if not final:
             return None
-        p = normalized(_weights(search, final, weights, how))
+        p = softmax(_weights(search, final, weight, how))
         if i + 1 < iterations:
             kept = [final[int(k)].node for k in search.rng.choice(len(final), references, p=p)]
     if choose == "best":
@@ -137,14 +145,14 @@ def particle_filter(
     return None if place is None else final[place].node
 
 
-def _weights(search: Search, particles: Sequence[_Particle], weights: str, how: Aggregate) -> Floats:
-    if weights == "ratio":
+def _weights(search: Search, particles: Sequence[_Particle], weight: str, how: Aggregate) -> Floats:
+    if weight == "ratio":
         return np.array([x.weight for x in particles])
     return log_odds(search.tree.aggregated([x.node for x in particles], how))
 
 
 def _sweep(
-    search: Search, free: int, kept: Sequence[Node], weights: str, below: float, how: Aggregate
+    search: Search, free: int, kept: Sequence[Node], weight: str, threshold: float, how: Aggregate
 ) -> Plan[list[_Particle]]:
     """One pass of particles from the task to complete solutions, the references among them."""
     particles = [_Particle(search.root) for _ in range(free)]
@@ -167,9 +175,9 @@ def _sweep(
         nodes = [x.node for x in everyone]
         yield from search.score(nodes if how == "last" else [s for node in nodes for s in node.path])
         _weigh(everyone, log_odds(search.tree.aggregated(nodes, how)))
-        p = normalized(_weights(search, everyone, weights, how))
-        if effective(p) <= below * len(everyone) + 1e-9:
-            drawn = search.rng.choice(len(everyone), free, p=p)
+        p = softmax(_weights(search, everyone, weight, how))
+        if effective(p) <= threshold * len(everyone) + 1e-9:
+            drawn = resample(p, len(particles), search.rng)
             particles = _redrawn(everyone, drawn, p, len(guides))
     for guide, end in zip(guides, kept, strict=True):
         guide.node = end
