@@ -1,8 +1,8 @@
 """An unmodified OpenAI client gets searched answers by changing its base URL."""
 
 import pytest
-from conftest import skip_or_fail
 
+from conftest import skip_or_fail
 from stepcredit.envs import game24
 from stepcredit.envs.game24 import Policy
 from stepcredit.llm.server import running
@@ -87,5 +87,5 @@ def test_a_model_that_never_answers_is_an_error_not_an_empty_answer():
 
     with running(over_search("best_of_n", {"sampler": dead, "scorer": lambda p, s: []})) as url:
         client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
-        with pytest.raises(openai.InternalServerError, match="found nothing.*did not answer"):
+        with pytest.raises(openai.InternalServerError, match=r"found nothing.*did not answer"):
             client.completions.create(model="stepcredit", prompt="x")
