@@ -3,8 +3,8 @@
 import numpy as np
 
 from stepcredit.data.records import Rollout, Step
-from stepcredit.label.work import Setting, Work, side_by_side
-from stepcredit.llm.requests import Ask, Check, Continue, Failed
+from stepcredit.label.work import Setting, Work
+from stepcredit.llm.requests import Ask, Check, Continue, Failed, side_by_side
 from stepcredit.protocols import Sample
 
 

@@ -194,3 +194,27 @@ def test_triggers_stand_at_geometric_checkpoints():
 def test_options_that_make_no_search_are_told(policy, options):
     with pytest.raises(StepCreditError, match="must be"):
         run(policy, by({}), **options)
+
+
+def test_a_beam_of_distinct_solutions_keeps_the_first_seen_of_equals():
+    def following(prompt):
+        return ["a", "b", "a", "c"] if prompt == "Q\n" else ["Answer x"]
+
+    found = run("beam", by({}, 0.5), Lines(following), n=4, width=2, distinct=True)
+    kept = [n.text for n in found.tree.nodes if n.depth == 1 and n.children]
+    assert kept == ["a", "b"]
+
+
+def test_a_scorer_that_gives_nan_has_failed():
+    found = run("best_of_n", lambda p, s: [float("nan")] * len(s), n=2)
+    nodes = [n for n in found.tree.nodes if n.parent]
+    assert {n.status for n in nodes} == {"failed"} and all(n.reason for n in nodes)
+
+
+def test_a_door_that_gives_nan_has_failed_too():
+    class Door:
+        async def each(self, request):
+            return float("nan")
+
+    found = run("best_of_n", Door(), n=1)
+    assert {n.status for n in found.tree.nodes if n.parent} == {"failed"}

@@ -58,7 +58,8 @@ class Asked:
     """Who answers for each name that a system asks.
 
     models: name -> function or door. servers: name -> (URL, model) of those that `connect` opens. told: name -> what a
-    file may say of it, without secrets. hints: name -> how to give it, in an error. budget: that of all servers; None where none is asked.
+    file may say of it, without secrets. hints: name -> how to give it, in an error. budget: that of all servers; None
+    where none is asked.
     """
 
     planner: Planner

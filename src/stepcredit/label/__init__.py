@@ -2,6 +2,7 @@
 
 from stepcredit.label.labels import Labels, after_error, first_wrong, soft_window
 from stepcredit.label.run import SYSTEMS, label
-from stepcredit.label.work import Setting, Work, side_by_side
+from stepcredit.label.work import Setting, Work
+from stepcredit.llm.requests import side_by_side
 
 __all__ = ["SYSTEMS", "Labels", "Setting", "Work", "after_error", "first_wrong", "label", "side_by_side", "soft_window"]

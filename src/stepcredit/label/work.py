@@ -1,6 +1,6 @@
 """One solution to be labelled: what is known of it, and the moves that buy more."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -171,29 +171,3 @@ class Work:
         """Count n calls of a kind ("sample", "verify", "judge", "tool", ...)."""
         if n:
             self.spent[kind] = self.spent.get(kind, 0) + n
-
-
-def side_by_side(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
-    """Several plans as one: what they ask goes out together; what each returned, in their order."""
-    running: dict[int, Generator[Sequence[Request], list[Any], T]] = dict(enumerate(plans))
-    done: dict[int, T] = {}
-    replies: dict[int, list[Any] | None] = dict.fromkeys(running)
-    asked: dict[int, Sequence[Request]] = {}
-    try:
-        while running:
-            for i in list(running):
-                try:
-                    got = replies[i]
-                    asked[i] = next(running[i]) if got is None else running[i].send(got)
-                except StopIteration as end:
-                    done[i] = end.value
-                    del running[i]
-            flat = yield [r for i in running for r in asked[i]]
-            at = 0
-            for i in running:
-                replies[i] = flat[at : at + len(asked[i])]
-                at += len(asked[i])
-    finally:
-        for plan in running.values():
-            plan.close()
-    return [done[i] for i in sorted(done)]

@@ -8,7 +8,7 @@ run against functions, a model on this machine or a server, alone or a thousand 
         return prompt if isinstance(first, Failed) else prompt + first[0].text
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -88,3 +88,29 @@ class Failed(msgspec.Struct, frozen=True):
 
 class BudgetSpent(StepCreditError):
     """The budget does not hold another request, so it was not sent. Raised where the plan waits for its replies."""
+
+
+def side_by_side(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
+    """Several plans as one: what they ask goes out together; what each returned, in their order."""
+    running = dict(enumerate(plans))
+    done: dict[int, T] = {}
+    replies: dict[int, list[Any] | None] = dict.fromkeys(running)
+    asked: dict[int, Sequence[Request]] = {}
+    try:
+        while running:
+            for i in list(running):
+                try:
+                    got = replies[i]
+                    asked[i] = next(running[i]) if got is None else running[i].send(got)
+                except StopIteration as end:
+                    done[i] = end.value
+                    del running[i]
+            flat = yield [r for i in running for r in asked[i]]
+            at = 0
+            for i in running:
+                replies[i] = flat[at : at + len(asked[i])]
+                at += len(asked[i])
+    finally:
+        for plan in running.values():
+            plan.close()
+    return [done[i] for i in sorted(done)]

@@ -217,9 +217,11 @@ class Search:
             replies = yield [self.question(n, to) for n in asked[:fit]]
             for node, reply in zip(asked, replies, strict=False):
                 self.ledger.score += 1
-                failed = isinstance(reply, Failed)
-                node.status, node.reason = ("failed", reply.reason) if failed else ("ok", None)
-                node.score = NAN if failed else float(reply)
+                if not isinstance(reply, Failed):
+                    node.score = float(reply)
+                failed = node.score != node.score
+                node.status = "failed" if failed else "ok"
+                node.reason = getattr(reply, "reason", "the scorer gave no number") if failed else None
         return np.array([n.score for n in nodes], float)
 
     def ask(self, prompts: Sequence[str], *, to: str = "judge") -> Plan[list[str | Failed]]:

@@ -8,8 +8,8 @@ import numpy as np
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import Part, Unreadable, shown
-from stepcredit.label.work import Work, side_by_side
-from stepcredit.llm.requests import Failed, Plan
+from stepcredit.label.work import Work
+from stepcredit.llm.requests import Failed, Plan, side_by_side
 
 T = TypeVar("T")
 NAN = float("nan")

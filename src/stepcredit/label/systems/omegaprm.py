@@ -8,8 +8,8 @@ from stepcredit.errors import StepCreditError
 from stepcredit.label._first_error import halve, known, told
 from stepcredit.label._omega_tree import OmegaTree, Shape, said
 from stepcredit.label.labels import Labels
-from stepcredit.label.work import Work, side_by_side
-from stepcredit.llm.requests import BudgetSpent, Plan
+from stepcredit.label.work import Work
+from stepcredit.llm.requests import BudgetSpent, Plan, side_by_side
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(

@@ -8,8 +8,8 @@ from stepcredit.credit.card import Preset
 from stepcredit.evidence._prompts.rubric import Item, read_rubric, read_total, rubric_prompt, total_prompt
 from stepcredit.label.labels import Labels, first_wrong
 from stepcredit.label.systems._asking import NAN, asked, parts
-from stepcredit.label.work import Work, side_by_side
-from stepcredit.llm.requests import Failed, Plan
+from stepcredit.label.work import Work
+from stepcredit.llm.requests import Failed, Plan, side_by_side
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(

@@ -13,8 +13,8 @@ from stepcredit.label.checks import Verdict
 from stepcredit.label.checks.lean import prove
 from stepcredit.label.labels import Labels, first_wrong
 from stepcredit.label.systems._asking import NAN, parts
-from stepcredit.label.work import Work, side_by_side
-from stepcredit.llm.requests import Check, Failed, Plan
+from stepcredit.label.work import Work
+from stepcredit.llm.requests import Check, Failed, Plan, side_by_side
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(

@@ -11,8 +11,8 @@ from stepcredit.evidence._prompts import Part, Unreadable, quoted, spoken
 from stepcredit.evidence._prompts.rubric import Item, items_prompt, read_items
 from stepcredit.label.labels import Labels, first_wrong
 from stepcredit.label.systems._asking import NAN, asked, parts
-from stepcredit.label.work import Work, side_by_side
-from stepcredit.llm.requests import Failed, Plan
+from stepcredit.label.work import Work
+from stepcredit.llm.requests import Failed, Plan, side_by_side
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(

@@ -83,7 +83,7 @@ def counted(verdicts: dict[str, list[Verdict]]) -> dict[str, Any]:
 
 def said(verdicts: dict[str, list[Verdict]], t: int, label: float) -> str | None:
     """What the checks that speak for a step's label say of it; every reason where none was given one."""
-    wanted = None if np.isnan(label) else label >= 0.5
+    wanted = None if np.isnan(label) else bool(label >= 0.5)
     parts = [f"{name}: {told[t].why}" for name, told in verdicts.items() if told[t].right is wanted]
     return "; ".join(parts) or None
 

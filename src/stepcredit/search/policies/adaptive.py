@@ -1,6 +1,6 @@
 """Adaptive self-consistency: draw solutions until the vote is settled, alone or for many tasks from one budget."""
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.credit.select.blend_asc import Confidence, blend_asc
 from stepcredit.data.layout import Floats, Ints, Layout
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import BudgetSpent, Plan, Request
+from stepcredit.llm.requests import BudgetSpent, Plan, side_by_side
 from stepcredit.search.engine import Search
 from stepcredit.search.run import Found, plan
 from stepcredit.search.tree import Node
@@ -232,8 +232,8 @@ def blend(
         if not more.any():
             break
         places = np.flatnonzero(more).tolist()
-        spent = yield from _in_step([_draw(searches[i], keys[i], int(more[i])) for i in places])
-        closed.update({places[j]: error for j, error in spent.items()})
+        spent = yield from side_by_side([_within(_draw(searches[i], keys[i], int(more[i]))) for i in places])
+        closed.update({place: error for place, error in zip(places, spent, strict=True) if error is not None})
     sure = confidences(keys, confidence, budget=budget, categories=categories, window=window)
     found = []
     for i, search in enumerate(searches):
@@ -258,34 +258,10 @@ def _ended(search: Search, *, spent: BudgetSpent | None) -> Plan[Node | None]:
     return None
 
 
-def _in_step(plans: Sequence[Plan[None]]) -> Plan[dict[int, BudgetSpent]]:
-    """What several plans ask goes out together; the places of those that had spent their own limits, and why."""
-    replies: dict[int, list[Any] | None] = dict.fromkeys(range(len(plans)))
-    spent: dict[int, BudgetSpent] = {}
+def _within(plan: Plan[None]) -> Plan[BudgetSpent | None]:
+    """What ended a plan that had spent its own limits."""
     try:
-        while replies:
-            asked = dict(_asked(plans, replies, spent))
-            replies = {}
-            if asked:
-                flat = yield [request for requests in asked.values() for request in requests]
-                at = 0
-                for i, requests in asked.items():
-                    replies[i] = flat[at : at + len(requests)]
-                    at += len(requests)
-    finally:
-        for one in plans:
-            one.close()
-    return spent
-
-
-def _asked(
-    plans: Sequence[Plan[None]], replies: dict[int, list[Any] | None], spent: dict[int, BudgetSpent]
-) -> Iterator[tuple[int, Sequence[Request]]]:
-    """(place, what it asks next) of each plan that goes on with these replies."""
-    for i, got in replies.items():
-        try:
-            yield i, next(plans[i]) if got is None else plans[i].send(got)
-        except StopIteration:
-            continue
-        except BudgetSpent as error:
-            spent[i] = error
+        yield from plan
+    except BudgetSpent as error:
+        return error
+    return None

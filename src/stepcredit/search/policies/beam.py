@@ -71,7 +71,8 @@ def beam(
         done = [k for k in kept if k.ended] if completed == "compete" else []
         pool = [c for c in fresh if completed == "compete" or not c.ended] + done
         if distinct:
-            pool = list({search.prefix(c): c for c in reversed(pool)}.values())[::-1]
+            first: dict[str, Node] = {}
+            pool = [c for c in pool if first.setdefault(search.prefix(c), c) is c]
         kept = _top(search, pool, n // width, how)
         for node in pool:
             node.kept = node.ended or node in kept

@@ -66,7 +66,8 @@ def step_q(
         made = (yield from search.propose([node], n))[0]
         if not made:
             return None
-        distinct = list({c.text: c for c in reversed(made)}.values())[::-1]
+        first = {c.text: c for c in reversed(made)}
+        distinct = [c for c in made if first[c.text] is c]
         if len(distinct) > 1:
             yield from _judge(search, distinct, beta, by)
         place = highest(np.array([c.score for c in distinct])) or 0

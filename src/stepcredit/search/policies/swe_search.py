@@ -161,7 +161,9 @@ def _select(
 
 def _finished(search: Search) -> list[Node]:
     """One finished step per step that it follows."""
-    return list({id(n.parent): n for n in reversed(search.tree.leaves())}.values())[::-1]
+    leaves = search.tree.leaves()
+    first = {id(n.parent): n for n in reversed(leaves)}
+    return [n for n in leaves if first[id(n.parent)] is n]
 
 
 def _enough(search: Search, enough: float | None, least: int, most: int | None) -> bool:
