@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stepcredit.errors import StepCreditError
 from stepcredit.llm._samples import forced_of, samples_of
 from stepcredit.llm.budget import Use
-from stepcredit.llm.requests import Ask, Check, Continue, Force
+from stepcredit.llm.requests import Ask, Check, Continue, Force, Score
 from stepcredit.llm.wire import BadReply, Reply, Setting, call_of, models, pack, read, unpack
 
 SETTING = Setting("m", logprobs=2)
@@ -245,3 +245,25 @@ def test_the_models_of_a_server():
 
 def test_a_kept_reply_is_json_that_people_can_read():
     assert msgspec.json.decode(pack(Reply((), 1, 2))) == {"drafts": [], "read": 1, "written": 2}
+
+
+def test_where_a_forced_text_is_cut_is_part_of_its_name():
+    one, other = (call_of(Force(*cut), Setting("m"), "echo") for cut in (("1", "2"), ("", "12")))
+    assert one.body == other.body and one.key != other.key
+
+
+def test_no_more_of_the_likeliest_are_kept_than_asked_for():
+    """vLLM lists the drawn token too where it is not among them."""
+    top = [{"a": -0.1, "b": -3.0, "c": -4.0}]
+    choice = {"text": "c", "logprobs": {"tokens": ["c"], "token_logprobs": [-4.0], "top_logprobs": top}}
+    got = sample(Continue("p"), choice, "completions")
+    assert got.top_tokens == (("a", "b"),)
+
+
+def test_a_score_is_one_call():
+    found = call_of(Score("a", "b"), Setting("m"), "pooling")
+    assert found.worst.completion == 0 and found.n == 1
+    assert read(found, b'{"data":[{"data":[[0.9,0.1],[0.3,0.7]]}],"usage":{"prompt_tokens":2}}').score == 0.7
+    for bad in (b'{"data":[]}', b'{"data":[{"data":[]}]}', b'{"data":[{"data":[[]]}]}', b"[]"):
+        with pytest.raises(BadReply):
+            read(found, bad)

@@ -241,7 +241,9 @@ class Client:
 
     def _parts(self, request: Asked, kind: Kind, first: Reply) -> list[Call]:
         """The calls that make up for samples that a server did not give, as it ignores n."""
-        n = request.n if isinstance(request, Continue) and request.temperature else 1
+        if not isinstance(request, Continue):
+            return []
+        n = request.n if request.temperature else 1
         return [call_of(request, self._setting, kind, part=i) for i in range(len(first.drafts), n)]
 
     def _told(self, request: Asked, replies: Sequence[Reply]) -> Any:

@@ -74,6 +74,9 @@ class JudgeDoor:
     def __call__(self, prompts: Sequence[str]) -> list[str | None]:
         """The reply to each prompt."""
         replies = self._client.all([Ask(p) for p in prompts])
+        for reply in replies:
+            if isinstance(reply, Failed):
+                self._client.tell(f"questions without an answer: {reply.reason}")
         return [None if isinstance(reply, Failed) else reply for reply in replies]
 
     async def each(self, request: Asked) -> Any:

@@ -79,7 +79,7 @@ async def probe(
             return Capabilities(base, ask.model, tuple(names), *seen, *[silent] * 7)
         character = text[len(text) // 2 :][:1]
         several, told, cut, first, again, other, third, forced = await asyncio.gather(
-            send(n=2),
+            send(n=2, temperature=1.0),
             send(**top),
             send(stop=[character]),
             *(send(seed=seed, temperature=1.0) for seed in (7, 7, 8, 9)),

@@ -141,7 +141,9 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
         if logprobs is not None:
             body |= {"logprobs": True, "top_logprobs": logprobs} if kind == "chat" else {"logprobs": logprobs}
     data = msgspec.json.encode(body)
-    key = blake2b(msgspec.json.encode((kind, draw, part, body)), digest_size=20).digest()
+    # Where a text is cut is no part of what is sent, and of the reply only what follows is kept.
+    cut = len(request.prefix) if isinstance(request, Force) else 0
+    key = blake2b(msgspec.json.encode((kind, draw, part, cut, body)), digest_size=20).digest()
     worst = Use(1, size + _AROUND[kind], n * most)
     return Call(kind, data, key, n, worst, request, logprobs)
 
@@ -306,7 +308,14 @@ def _draft(call: Call, choice: _Choice) -> Draft:
     if any(x is None for x in logp):
         raise BadReply("a token has no log-probability")
     kept = _covering(tokens, text) if finished else len(tokens)
-    return Draft(text, tokens[:kept], _checked(logp)[:kept], top[:kept] if call.logprobs else (), finished, ended)
+    return Draft(
+        text,
+        tokens[:kept],
+        _checked(logp)[:kept],
+        tuple(row[: call.logprobs] for row in top[:kept]) if call.logprobs else (),
+        finished,
+        ended,
+    )
 
 
 def _covering(tokens: Sequence[str], text: str) -> int:
