@@ -20,6 +20,11 @@ PUBLISHED = {
     "visual_step_rewards vl_dac vpr",
     "selector": "blend_asc dapo exit prof rapo scope_correct v0",
     "evidence": "calm implicit_prm lare rrm_rubric scope_ttrl",
+    "label": "omegaprm mm_prm math_shepherd scan qwen_prm_lessons vl_prm alphamath groundedprm rearter autopsv spare "
+    "spark fover safe_lean webstar step_gui tick refine_and_compare label/capo label/prorag label/rrm_rubric",
+    "search": "beam best_of_n dvts mcts majority fobar p_true early_rejection gflownet iterative_deepening "
+    "particle_filter alphamath_sbs ovm swe_search bavt prism arbitrage glimprouter pra booststep trad r2_llms cosmos "
+    "step_q search/blend_asc search/adaptive",
 }
 
 
@@ -32,6 +37,7 @@ def test_published_systems_are_found_as_what_they_are(kind, names):
 def test_no_name_means_two_things():
     lists = [METHODS.names(), SELECTORS.names(), evidence.names()]
     together = [name for names in lists for name in names]
+    together += [f"{room}/{name}" for room, shelf in systems.planners().items() for name in shelf.names()]
     assert sorted(together) == systems.names()
 
 

@@ -18,7 +18,7 @@ def said(*verdicts, final="wrong"):
 def test_the_majority_of_each_step_and_the_first_that_agrees():
     """methods/spark, worked example."""
     judge = Says(said(1, 1, 0), said(1, 0, 0), said(1, 1, 1, final="right"))
-    (one,) = told("spark", rollout(*STEPS), judge=judge, options={"votes_": 3})
+    (one,) = told("spark", rollout(*STEPS), judge=judge, options={"n": 3})
     assert one.label.tolist() == [1, 1, 0] and one.first_error == 2
     assert one.facts["kept"] == 0 and one.facts["final"] is False and one.facts["critique"] == said(1, 1, 0)
     assert one.value.tolist() == pytest.approx([1, 2 / 3, 1 / 3])
@@ -32,7 +32,7 @@ def test_a_tie_is_wrong_and_where_none_agrees_none_is_kept():
 
 def test_by_the_outcome_the_verification_with_the_final_verdict_of_most_is_believed():
     judge = Says(said(1, 1, 1, final="right"), said(1, 0, 0), said(0, 1, 0))
-    (one,) = told("spark@outcome-consistency", rollout(*STEPS), judge=judge, options={"votes_": 3})
+    (one,) = told("spark@outcome-consistency", rollout(*STEPS), judge=judge, options={"n": 3})
     assert one.label.tolist() == [1, 0, 0] and one.facts["kept"] == 1
 
 
@@ -41,7 +41,7 @@ def test_a_critic_reviews_what_is_kept():
     (one,) = told("spark@meta-critique", rollout(*STEPS), judge=judge)
     assert one.label.tolist() == [1, 0, 1] and "verification" in judge.asked[1] and said(1, 1, 1) in judge.asked[1]
     judge = Says(said(1, 1, 1), said(1, 1, 1), said(0, 1, 1))
-    (one,) = told("spark@hybrid", rollout(*STEPS), judge=judge, options={"votes_": 2})
+    (one,) = told("spark@hybrid", rollout(*STEPS), judge=judge, options={"n": 2})
     assert one.label.tolist() == [0, 1, 1] and one.spent == {"judge": 3}
 
 
@@ -52,7 +52,7 @@ def test_a_critic_that_fails_leaves_nothing_judged():
 
 def test_verifications_of_another_number_of_steps_are_dropped():
     judge = Says(said(1, 1), said(1, 1, 1, 1), said(1, 0, 1))
-    (one,) = told("spark", rollout(*STEPS), judge=judge, options={"votes_": 3})
+    (one,) = told("spark", rollout(*STEPS), judge=judge, options={"n": 3})
     assert one.label.tolist() == [1, 0, 1] and one.facts["verifications"] == 1
     with pytest.raises(Unreadable):
         read_verification("<labels>1:+1</labels>", 1)

@@ -11,7 +11,7 @@ import pytest
 from conftest import skip_or_fail
 from stepcredit.data.records import Rollout, Step
 from stepcredit.label.checks import Known
-from stepcredit.label.checks._exact import marks, unmarked
+from stepcredit.label.checks._claims import marks, unmarked
 from stepcredit.label.checks.calculator import calculator, judged
 from stepcredit.label.checks.symbolic import symbolic
 from stepcredit.label.run import label
@@ -66,7 +66,7 @@ def test_plain_text_agrees_with_the_marks_but_where_the_text_says_something_else
             pairs[by_marks, check(unmarked(step), Known()).right] += 1
     known = sum(n for (_, said), n in pairs.items() if said is not None)
     same = sum(n for (truth, said), n in pairs.items() if said is truth)
-    assert known > 0.7 * sum(pairs.values())
+    assert known > 0.9 * sum(pairs.values())
     assert same > 0.98 * known
     assert pairs[False, True] <= 1
 

@@ -8,6 +8,7 @@ from judged_work import rollout, told
 
 from conftest import skip_or_fail
 from stepcredit.errors import StepCreditError, UnknownName
+from stepcredit.label.checks import checker
 
 
 def test_a_step_is_wrong_if_one_check_finds_it_wrong_and_not_judged_if_none_finds_anything():
@@ -34,3 +35,13 @@ def test_checks_must_be_named_and_be_there():
         told("tool_checks", rollout("a"), options={"checks": "calculator,sumpy"})
     with pytest.raises(StepCreditError, match="no checks"):
         told("tool_checks", rollout("a"), options={"checks": ()})
+
+
+def test_checks_can_be_the_checker_of_a_tree():
+    given = [
+        rollout("2 + 3 = 5", "5 * 2 = 11", "so 11", outcome=0.0),
+        rollout("2 + 3 = 5", "so 5", name=1, outcome=1.0),
+    ]
+    models = {"sampler": None, "verifier": None, "checker": checker("calculator")}
+    one, other = told("groundedprm@given", *given, **models)
+    assert one.label.tolist() == [1, 0, 0] and other.label.tolist() == [1, 1]

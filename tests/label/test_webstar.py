@@ -8,7 +8,7 @@ STEPS = ("open", "type", "search", "scroll", "answer")
 
 
 def scores(*numbers):
-    return Says(*(n if isinstance(n, str | None) else f"So. <score>{n}</score>" for n in numbers))
+    return Says(*(n if isinstance(n, str | None) else f"So.\nExpected value: {n}" for n in numbers))
 
 
 def test_steps_above_the_threshold_are_kept():
@@ -21,7 +21,7 @@ def test_steps_above_the_threshold_are_kept():
 def test_a_score_out_of_range_is_none_and_is_asked_for_again():
     (one,) = told("webstar", rollout(*STEPS), judge=scores(9, 15, 7, 5, 8))
     assert np.array_equal(one.label, [1, np.nan, 1, 0, 1], equal_nan=True)
-    assert one.reasons[1] == "a score out of range" and one.first_error is None
+    assert one.reasons[1] == "a value out of range" and one.first_error is None
     (one,) = told("webstar", rollout(*STEPS), judge=scores(9, 15, 7, 5, 8, 6), options={"retries": 1})
     assert one.label.tolist() == [1, 1, 1, 0, 1] and one.spent == {"judge": 6}
 
@@ -48,6 +48,6 @@ def test_the_judge_sees_what_came_before_and_not_what_comes_of_the_step(history)
 
 
 def test_thoughts_are_rewritten_on_demand():
-    judge = Says("<score>9</score>", "<thought> I open it. </thought>")
+    judge = Says("Expected value: 9", "<thought> I open it. </thought>")
     (one,) = told("webstar", rollout("open"), judge=judge, options={"rewrite": True})
     assert one.facts["thoughts"] == ["I open it."] and one.spent == {"judge": 2}

@@ -85,8 +85,9 @@ def search(
 
     Answers come in the order of the tasks; killed and begun again, what was answered is not asked again.
 
-    Example: stepcredit methods beam && stepcredit search tasks.jsonl -p beam --server http://localhost:8000/v1
-    --scorer http://localhost:8001 --verifier number -o answers.jsonl
+    With a server: -p beam --server http://localhost:8000/v1 --scorer http://localhost:8001 --verifier number.
+
+    Example: stepcredit search tasks.jsonl -p majority --with sampler=my_model.py:sample -o answers.jsonl
     """
     if output is None:
         raise StepCreditError("answers cost calls, and would go nowhere: -o FILE", hint="-o answers.jsonl")

@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from stepcredit.data.layout import Floats
 from stepcredit.plugins import OpenSet
+from stepcredit.protocols import Verifier
 
 CHECKS = OpenSet("check of steps", "stepcredit.label.checks", "stepcredit.label.checks")
 
@@ -41,6 +45,25 @@ def get(name: str) -> Check:
     """
     found: Check = CHECKS.function(name)
     return found
+
+
+def checker(*names: str) -> Verifier:
+    """Checks as the model "checker" that systems ask (groundedprm): (steps, what stands before each) -> 1 right, 0
+    wrong, NaN not judged.
+
+    >>> checker("calculator")(["2 + 3 = 5", "2 + 3 = 6", "so"], ["", "", ""])
+    array([ 1.,  0., nan])
+    """
+    programs = [get(name) for name in names]
+
+    def check(answers: Sequence[str], references: Sequence[str]) -> Floats:
+        told = [
+            together([program(step, Known(text)) for program in programs], "no check").right
+            for step, text in zip(answers, references, strict=True)
+        ]
+        return np.array([np.nan if right is None else float(right) for right in told])
+
+    return check
 
 
 def together(verdicts: Sequence[Verdict], nothing: str) -> Verdict:

@@ -1,29 +1,11 @@
-"""Arithmetic in exact fractions, and the claims of it that stand in plain text."""
+"""Arithmetic in exact fractions."""
 
-import re
 from fractions import Fraction
-from functools import lru_cache
 
 from stepcredit.label.checks._grammar import Tree
 from stepcredit.label.checks._tokens import NotRead
 
 _BITS = 4096
-_LONGEST = 20_000
-_NUMBER = r"(?:-\s?+)?(?:[$€£]\s?+)?+(?:(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?+|\.\d++)(?:\s?+%)?+"
-_SIGN = r"(?:\*\*|[-+*/÷×·−–^]|[xX](?=\s?[$\d(.]))"
-_TERM = rf"(?:[(]\s?+){{0,4}}{_NUMBER}(?:\s?+[)]){{0,4}}+"
-_SIDE = rf"{_TERM}(?:\s*+{_SIGN}\s*+{_TERM}){{0,40}}+"
-_CLAIM = re.compile(rf"{_SIDE}(?:\s*+=\s*+{_SIDE}){{1,12}}+")
-_MARK = re.compile(r"<<([^<>]{1,200})>>")
-_BEFORE = re.compile(
-    r"(?:[\w.]|\d\s+|[*+/^=<>×÷(−–-]\s*|"
-    r"\b(?:of|half|twice|double|triple|thrice|times|plus|minus|by|less|than|[^\W\d_])\s+)$",
-    re.IGNORECASE,
-)
-_ITEM = re.compile(r"(?:^|\n)\s*$")
-_AFTER = re.compile(r"\s*(?:[+*^×÷(]|[\d.,]\d|\s\d|[-−/–]\s*(?:[\d(]|[a-zA-Z]\b)|[xX]\b)")
-_CALCULATES = re.compile(r"[\d)%]\s*(?:\*\*|[-+*/÷×·−–^])")
-_TIMES = re.compile(r"(?<=[\d).%])\s*[xX]\s*(?=[$\d(.])")
 
 
 def value(tree: Tree) -> Fraction:
@@ -88,45 +70,3 @@ def near(left: Fraction, right: Fraction, decimals: int) -> bool:
         return False
     off = abs(left - right)
     return off <= Fraction(1, 2 * 10 ** min(decimals, 60)) or off <= max(abs(left), abs(right)) / 10**9
-
-
-@lru_cache(8192)
-def marks(text: str) -> tuple[str, ...]:
-    """What stands between << and >>.
-
-    >>> marks("so 48 / 2 = <<48/2=24>>24 each")
-    ('48/2=24',)
-    """
-    return tuple(_MARK.findall(text))
-
-
-def unmarked(text: str) -> str:
-    """A text without its marks.
-
-    >>> unmarked("so 48 / 2 = <<48/2=24>>24 each")
-    'so 48 / 2 = 24 each'
-    """
-    return _MARK.sub("", text)
-
-
-@lru_cache(8192)
-def claims(text: str) -> tuple[str, ...]:
-    """Lines "a op b = c" in plain text, marks apart: those alone that surely begin and end where they seem to.
-
-    >>> claims("She has 16 - 3 = 13 left, so $2 x 13 = $26; half of 4 + 6 = 8, 3 + y = 4, and y - 2 + 3 = 5.")
-    ('16 - 3 = 13', '2 * 13 = 26')
-    """
-    text = unmarked(text)[:_LONGEST]
-    out = []
-    for found in _CLAIM.finditer(text):
-        told, before = found[0], text[max(0, found.start() - 24) : found.start()]
-        if told[0] == "-":
-            if not _ITEM.search(before):
-                continue  # "the price - 5 = 3" subtracts from the price
-            if told[1] == " ":
-                told = told[1:]  # the dash of a list
-        told = _TIMES.sub(" * ", re.sub(r"[$€£]", "", told)).strip()
-        alone = not _BEFORE.search(before) and not _AFTER.match(text, found.end())
-        if alone and told.count("(") == told.count(")") and _CALCULATES.search(told):
-            out.append(told)
-    return tuple(out)

@@ -9,7 +9,7 @@ A tree is a list: ["num", "1.5"], ["name", "x"], ["add", a, b], ["rel", ["=", "<
 from functools import lru_cache
 from typing import Any
 
-from stepcredit.label.checks._tokens import FUNCTIONS, NotRead, tokens
+from stepcredit.label.checks._tokens import FUNCTIONS, GREEK, NotRead, tokens
 
 Tree = list[Any]
 LONGEST = 600
@@ -102,13 +102,14 @@ _SHOWN = {
     "implies": (" -> ", False),
     "iff": (" <-> ", False),
 }
-_ORDER = ("iff", "implies", "or", "and", "not", "rel", "add", "sub", "mul", "div", "neg", "pow", "pct")
+_ORDER = ("iff", "implies", "or", "and", "not", "rel", "add sub", "mul div", "neg", "pow", "pct")
+_LEVEL = {kind: i for i, level in enumerate(_ORDER) for kind in level.split()}
 
 
 def _inside(tree: Tree, outer: str) -> str:
     if tree[0] in ("forall", "exists"):
         return f"({shown(tree)})"
-    bare = tree[0] not in _ORDER or _ORDER.index(tree[0]) > _ORDER.index(outer) or outer == "rel"
+    bare = tree[0] not in _LEVEL or _LEVEL[tree[0]] > _LEVEL[outer]
     same = tree[0] == outer in ("add", "mul", "and", "or")
     return shown(tree) if bare or same else f"({shown(tree)})"
 
@@ -218,7 +219,7 @@ class _Reader:
         if kind == "num":
             return False
         if kind == "name":
-            return self.latex or (len(word) == 1 and ends[0] == "num")
+            return (self.latex or ends[0] == "num") and (len(word) == 1 or word in (*FUNCTIONS, *GREEK))
         return kind == "tex" or ((kind, word) == ("sign", "(") and ends[0] != "name")
 
     def _signed(self, depth: int) -> Tree:
@@ -285,6 +286,8 @@ class _Reader:
             raise NotRead("expected a name in braces")
         self.at += 1
         name = self.tokens[self.at - 1][1]
+        if name in FUNCTIONS:
+            raise NotRead(f"{name} is no name")
         self.need("}")
         return name
 

@@ -56,6 +56,7 @@ _LATEX = {
 }
 _WORDS = {"not": "~", "and": "&", "or": "|", "implies": "->", "iff": "<->", "forall": "forall", "exists": "exists"}
 FUNCTIONS = ("sqrt", "abs", "sin", "cos", "tan", "asin", "acos", "atan", "exp", "log", "ln", "floor", "ceil")
+GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "pi", "rho", "sigma", "phi", "omega")
 _TOKEN = re.compile(
     r"\s*(?:(?P<num>(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,2}(?![\w.]))?|\.\d+)"
     r"|(?P<name>[^\W\d_]\w{0,39}|_\w{1,39})|(?P<tex>\\(?:[A-Za-z]+|.))"

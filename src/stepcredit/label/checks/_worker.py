@@ -92,7 +92,11 @@ class Worker:
                     pipe.close()
 
 
-@lru_cache
 def worker(program: str, memory: int) -> Worker:
-    """The one worker of a program."""
+    """The one worker of a program in this process; a fork of it has its own."""
+    return _worker(program, memory, os.getpid())
+
+
+@lru_cache
+def _worker(program: str, memory: int, owner: int) -> Worker:
     return Worker(program, memory)

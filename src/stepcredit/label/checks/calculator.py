@@ -3,7 +3,8 @@
 from fractions import Fraction
 
 from stepcredit.label.checks import Known, Verdict, together
-from stepcredit.label.checks._exact import claims, marks, near, places, value
+from stepcredit.label.checks._claims import claims, marks
+from stepcredit.label.checks._exact import near, places, value
 from stepcredit.label.checks._grammar import Tree, parse
 from stepcredit.label.checks._tokens import NotRead
 

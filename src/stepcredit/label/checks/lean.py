@@ -13,6 +13,8 @@ from stepcredit.sandbox.process import run_process
 SECONDS = 60.0
 _LONGEST = 20_000
 _OUTPUT = 64 * 2**10
+_MEGABYTES = 8192
+_SPENT = ("excessive memory consumption", "(deterministic) timeout", "out of memory")
 _CODE = re.compile(r"```lean4?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 # Elaborating a file can run programs that stand in it: whatever could begin or hold one is refused.
 _PROGRAM = re.compile(
@@ -42,13 +44,14 @@ def prove(code: str, *, gaps: bool = False, folder: str | None = None, seconds: 
     Args:
         gaps: one `sorry` may stand in it: a statement that is not proved yet. folder: of a project with lake.
     """
-    if found := _PROGRAM.search(code):
+    bare = code if len(code) > _LONGEST else _without_comments(code)
+    if found := _PROGRAM.search(bare):
         return Verdict(None, f"refused: {found[0]!r} could run a program")
-    if any(not re.fullmatch(r"Mathlib[\w.]*\s*", one["what"]) for one in _IMPORT.finditer(code)):
+    if any(not re.fullmatch(r"Mathlib[\w.]*\s*", one["what"]) for one in _IMPORT.finditer(bare)):
         return Verdict(None, "refused: an import that is not of Mathlib")
     if len(code) > _LONGEST:
         return Verdict(None, f"refused: longer than {_LONGEST:,} characters")
-    missing = len(_MISSING.findall(code))
+    missing = len(_MISSING.findall(bare))
     if missing > gaps:
         return Verdict(False, f"{missing} gaps in the proof")
     command = _command(folder)
@@ -58,18 +61,49 @@ def prove(code: str, *, gaps: bool = False, folder: str | None = None, seconds: 
         file = Path(room) / "Step.lean"
         file.write_text(code, encoding="utf-8")
         ended = run_process(
-            [*command, str(file)], b"", seconds=seconds, output=_OUTPUT, environment={"HOME": room, **_paths(folder)}
+            [*command, f"--memory={_MEGABYTES}", str(file)],
+            b"",
+            seconds=seconds,
+            output=_OUTPUT,
+            environment={"HOME": room, **_paths(folder)},
         )
     said = ended.said.decode("utf-8", "replace")
     if ended.late:
         return Verdict(None, f"stopped: Lean took more than {seconds:g} seconds")
     if ended.status < 0:
         return Verdict(None, f"stopped: Lean ended by signal {-ended.status}")
+    if ended.status and (spent := next((what for what in _SPENT if what in said), None)):
+        return Verdict(None, f"stopped: {spent}")
     if ended.status:
         return Verdict(False, _first_error(said))
     if not gaps and "declaration uses" in said and "sorry" in said:
         return Verdict(False, "a gap in the proof")
     return Verdict(True, "Lean accepts it")
+
+
+def _without_comments(code: str) -> str:
+    """Code without its comments; as it is where quotes could make something look like one.
+
+    >>> _without_comments("a -- Lean /-\\nb /- c /- d -/ -/ e").split()
+    ['a', 'b', 'e']
+    """
+    if '"' in code or "«" in code:
+        return code
+    out, at, depth = [], 0, 0
+    while at < len(code):
+        two = code[at : at + 2]
+        if two == "/-" or (depth and two == "-/"):
+            depth += 1 if two == "/-" else -1
+            at += 2
+        elif depth:
+            at += 1
+        elif two == "--":
+            end = code.find("\n", at)
+            at = len(code) if end < 0 else end
+        else:
+            out.append(code[at])
+            at += 1
+    return "".join(out)
 
 
 def _first_error(said: str) -> str:

@@ -5,7 +5,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 
 from stepcredit.label.checks import Known, Verdict, together
-from stepcredit.label.checks._exact import claims, places, unmarked
+from stepcredit.label.checks._claims import claims, unmarked
+from stepcredit.label.checks._exact import places
 from stepcredit.label.checks._grammar import Tree, names, parse, shown
 from stepcredit.label.checks._tokens import NotRead
 from stepcredit.label.checks._worker import worker

@@ -82,11 +82,10 @@ def _entailed(text: str, defined: dict[str, Tree]) -> Entailed | str | None:
         if len(sides) == 2:
             premises = tuple(_filled(parse(p), defined) for p in _apart(sides[0]))
             return premises, _filled(parse(sides[1]), defined), text
-        tree = parse(text)
+        tree = _filled(parse(text), defined)
     except NotRead as error:
         wanted = "->" in text or _TURN.search(text) or "→" in text
         return f"{text[:80]}: {error}" if wanted else None
-    tree = _filled(tree, defined)
     if tree[0] == "implies":
         return (tree[1],), tree[2], shown(tree)
     return ((), tree, shown(tree)) if tree[0] == "rel" and not names(tree) else None

@@ -20,10 +20,10 @@ from stepcredit.shelf import PlanCard
 CARD = PlanCard(
     title="Enhancing LLM Reasoning via Critique Models with Test-Time and Training-Time Supervision",
     paper="arXiv:2411.16579",
-    bibtex="""@misc{xi2024criticintheloop,
-  title={Enhancing LLM Reasoning via Critique Models with Test-Time and Training-Time Supervision},
+    bibtex="""@misc{xi2024enhancing,
+  title={Enhancing {LLM} Reasoning via Critique Models with Test-Time and Training-Time Supervision},
   author={Xi, Zhiheng and Yang, Dingwen and Huang, Jixuan and Tang, Jiafu and Li, Guanyu and Ding, Yiwen and others},
-  year={2024}, eprint={2411.16579}, archivePrefix={arXiv}}""",
+  eprint={2411.16579}, archivePrefix={arXiv}, year={2024}}""",
     evidence="official code read",
     asks=("judge",),
     may_ask=("sampler", "verifier", "scorer"),
@@ -41,6 +41,7 @@ PRESETS = {
         "ReARTeR's label of an explanation (code read): the scorer prefers the step rewritten by it",
         title="ReARTeR: Retrieval-Augmented Reasoning with Trustworthy Process Rewarding",
         paper="arXiv:2501.07861",
+        evidence="official code read",
     ),
     "no-barrier": Preset({"slack": None}, "ours: refinements may be as short as they like"),
 }

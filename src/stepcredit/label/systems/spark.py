@@ -29,7 +29,7 @@ CARD = PlanCard(
     evidence="secondary text",
     asks=("judge",),
     needs="nothing: no reference is shown",
-    cost="`votes` questions to the judge per solution; two with decide='critique', votes + 1 with 'hybrid'",
+    cost="n questions to the judge per solution; two with decide='critique', n + 1 with 'hybrid'",
     departures="Prompts are ours. A tie is wrong, as derived. The paper's number of votes is not known (8 to 16).",
 )
 
@@ -49,26 +49,27 @@ class Verification(NamedTuple):
 
 
 def spark(
-    work: Work, *, votes_: int = 8, decide: Decide = "step", agree: Literal["all", "most"] = "all", retries: int = 0
+    work: Work, *, n: int = 8, decide: Decide = "step", agree: Literal["all", "most"] = "all", retries: int = 0
 ) -> Plan[Labels]:
     """label_t = [more than half of the verdicts on step t are right]; the verification that agrees is kept.
 
     value_t is the share of the verdicts that are right. `facts` hold `kept`, the number of the verification that is
-    kept, its text `critique` for training, and `final`, its verdict on the whole; kept = None where none agrees.
+    kept, its text `critique` for training, and `final`, its verdict on the whole; kept = None
+    where none agrees: what most say is the label all the same.
 
     Args:
-        votes_: independent verifications. decide: "step", by the majority of each step; "outcome", the first
+        n: independent verifications. decide: "step", by the majority of each step; "outcome", the first
             verification whose final verdict is that of the majority is believed; "critique", one verification, reviewed
             by a critic whose own verdicts stand; "hybrid", what "step" keeps, reviewed.
         agree: what is kept agrees with the majority in all steps, or in most of all.
         retries: how often a reply that failed or could not be read is asked for again.
 
     Raises:
-        StepCreditError: votes_ < 1.
+        StepCreditError: n < 1.
     """
     story, size = parts(work), len(work.steps)
     read = partial(read_verification, size=size)
-    said = yield from votes(work, verify_prompt(story), read, 1 if decide == "critique" else votes_, retries=retries)
+    said = yield from votes(work, verify_prompt(story), read, 1 if decide == "critique" else n, retries=retries)
     told = [one for one in said if not isinstance(one, Failed)]
     facts: dict[str, Any] = {"verifications": len(told), "kept": None}
     if not told:

@@ -7,7 +7,8 @@ import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence._prompts import Part, Unreadable, last, quoted, shown, spoken
+from stepcredit.evidence._prompts import Part, Unreadable, quoted, shown, spoken
+from stepcredit.evidence._prompts.turn import read_value, value_prompt
 from stepcredit.label.labels import Labels, first_wrong
 from stepcredit.label.systems._asking import NAN, asked
 from stepcredit.label.work import Work
@@ -15,18 +16,19 @@ from stepcredit.llm.requests import Failed, Plan
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
-    title="Scalable Data Synthesis for Computer Use Agents with Step-Level Filtering",
+    title="WebSTAR: Scalable Data Synthesis for Computer Use Agents with Step-Level Filtering",
     paper="arXiv:2512.10962",
     bibtex="""@misc{he2025webstar,
-  title={Scalable Data Synthesis for Computer Use Agents with Step-Level Filtering},
-  author={He, Yifei and others},
-  year={2025}, eprint={2512.10962}, archivePrefix={arXiv}}""",
+  title={WebSTAR: Scalable Data Synthesis for Computer Use Agents with Step-Level Filtering},
+  author={He, Yifei and Chawla, Pranit and Souri, Yaser and Som, Subhojit and Song, Xia}, year={2025},
+  eprint={2512.10962}, archivePrefix={arXiv}}""",
     evidence="official code read",
     asks=("judge",),
     needs="what the agent saw and did, as text; the outcome, if rollouts that failed are to be left out",
     cost="a question to the judge per step; two with rewrite=True",
-    departures="Text instead of screenshots. The prompts are ours. A score outside 0..10 is no score; the code lets 15 "
-    "pass. A step whose question failed is not judged; the code drops the rollout (drop=True).",
+    departures="Text instead of screenshots. The question and its reading are those of the evidence "
+    "`judge_turn@webstar`. A score outside 0..10 is no score; the code lets 15 pass. A step whose question failed is "
+    "not judged; the code drops the rollout (drop=True).",
     code="https://github.com/yifei-he/CUAStepFiltering",
 )
 
@@ -67,12 +69,14 @@ def webstar(
     size = len(work.steps)
     if gate == "right" and not (work.outcome is not None and work.outcome >= 0.5):
         return work.labels(reasons=("the outcome is not right",) * size, facts={"targets": []})
-    prompts = [score_prompt(_told(work, t, history)) for t in range(size)]
-    said = yield from asked(work, prompts, read_score, retries=retries)
+    seen = [_before(work, t, history) for t in range(size)]
+    steps = [shown(step) for step in work.record.steps]
+    prompts = [value_prompt(before, step) for before, step in zip(seen, steps, strict=True)]
+    said = yield from asked(work, prompts, read_value, retries=retries)
     facts: dict[str, Any] = {}
     failed = [one for one in said if isinstance(one, Failed)]
     if rewrite:
-        wanted = [thought_prompt(_told(work, t, history)) for t in range(size)]
+        wanted = [thought_prompt(before, step) for before, step in zip(seen, steps, strict=True)]
         thoughts = yield from asked(work, wanted, read_thought, retries=retries)
         failed += [one for one in thoughts if isinstance(one, Failed)]
         facts["thoughts"] = [None if isinstance(one, Failed) else one for one in thoughts]
@@ -99,8 +103,8 @@ def kept(scores: Sequence[float], threshold: float = 5.0) -> np.ndarray:
     return np.where(np.isnan(s), np.nan, (s > threshold).astype(float))
 
 
-def _told(work: Work, t: int, history: int) -> list[Part]:
-    """What stands before step t, and the step itself without what came of it."""
+def _before(work: Work, t: int, history: int) -> list[Part]:
+    """The task, and what was done and seen before step t."""
     out: list[Part] = [("task", work.record.task or "")]
     for i, step in enumerate(work.record.steps[:t]):
         if i >= t - history:
@@ -109,51 +113,18 @@ def _told(work: Work, t: int, history: int) -> list[Part]:
             out.append((f"action of step {i + 1}", str(step.action) if step.action is not None else shown(step)))
         if step.observation is not None:
             out.append((f"result of step {i + 1}", str(step.observation)))
-    return [*out, ("the step in question", shown(work.record.steps[t]))]
+    return out
 
 
-def score_prompt(story: Sequence[Part]) -> str:
-    """Asks how good an action is, before it is taken."""
-    return f"""Judge the next step of an agent before it is taken.
-
-{quoted(*story)}
-
-Go through these in order: what the agent sees now; by what one will know that the task is done or has failed; how far \
-it has come; what the step in question does; how it would turn out at best and at worst; which other steps there are; \
-how it compares with them. A last step that gives an answer is judged by that answer.
-
-0: it must fail, or does harm that cannot be undone. 5: partly right, or some other step is strictly better. Above 5: \
-it makes full sense and no other step is strictly better; a step that mends an earlier mistake belongs here. 10: there \
-is no better one.
-
-End with one line of this form, where SCORE is a whole number from 0 to 10:
-<score>SCORE</score>"""
-
-
-def thought_prompt(story: Sequence[Part]) -> str:
+def thought_prompt(before: Sequence[Part], step: str) -> str:
     """Asks why the action of a step is taken, in the agent's words and without hindsight."""
     return f"""Write the thought of an agent that leads to the step in question.
 
-{quoted(*story)}
+{quoted(*before, ("the step in question", step))}
 
 In the first person, in one paragraph: how things stand, what follows from it, what to do now. Use only what the agent \
 knows at this moment, and come to this very action, not to another one. Write it between these marks:
 <thought>...</thought>"""
-
-
-def read_score(reply: str) -> int:
-    """A whole number from 0 to 10.
-
-    Raises:
-        Unreadable: no such number.
-
-    >>> read_score("Good. <score>7</score>")
-    7
-    """
-    score = int(last(reply, "score", r"(\d{1,3})")[1])
-    if score > 10:
-        raise Unreadable("a score out of range")
-    return score
 
 
 def read_thought(reply: str) -> str:

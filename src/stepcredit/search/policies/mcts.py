@@ -51,6 +51,7 @@ PRESETS = {
         system="alphamath_mcts",
         title="AlphaMath Almost Zero: Process Supervision without Process",
         paper="arXiv:2405.03553",
+        evidence="official code read",
         bibtex="""@misc{chen2024alphamath,
   title={AlphaMath Almost Zero: Process Supervision without Process},
   author={Chen, Guoxin and Liao, Minpeng and Li, Chengxi and Fan, Kai},
