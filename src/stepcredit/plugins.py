@@ -64,6 +64,23 @@ def _members(folder: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
+def load_module(file: str, wanted: str) -> Any:
+    """The module of a Python file; it is run, as any Python file of yours would be.
+
+    Args:
+        wanted: what was to be there, for the error.
+
+    Raises:
+        StepCreditError: no such file.
+    """
+    spec = util.spec_from_file_location(Path(file).stem, file) if Path(file).is_file() else None
+    if spec is None or spec.loader is None:
+        raise StepCreditError(f"no Python file {file!r}", hint=wanted)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def load_function(source: str, option: str) -> Callable[..., Any]:
     """The function that `FILE.py:FUNCTION` names; its file is run, as any Python file of yours would be.
 
@@ -74,11 +91,7 @@ def load_function(source: str, option: str) -> Callable[..., Any]:
         StepCreditError: no such file. UnknownName: no such function in it.
     """
     file, _, name = source.rpartition(":")
-    spec = util.spec_from_file_location(Path(file).stem, file) if Path(file).is_file() else None
-    if spec is None or spec.loader is None:
-        raise StepCreditError(f"no Python file {file!r}", hint=f"{option} FILE.py:FUNCTION")
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(file, f"{option} FILE.py:FUNCTION")
     function = getattr(module, name, None)
     if not callable(function):
         raise UnknownName(f"function in {file}", name, [n for n in vars(module) if not n.startswith("_")])

@@ -5,15 +5,17 @@ and, where papers or code read it differently, PRESETS.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from stepcredit.credit.card import Evidence, Preset
 from stepcredit.credit.registry import convert_options
 from stepcredit.errors import StepCreditError, UnknownName
-from stepcredit.plugins import OpenSet
+from stepcredit.plugins import OpenSet, load_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,26 +93,40 @@ class PlannerShelf:
         return sorted(out)
 
     def get(self, name: str) -> Planner:
-        """The member of this name, "beam" or "beam@its-hub".
+        """The member of this name, "beam" or "beam@its-hub", or of a Python file, "my_policy.py" or "my_policy.py@mine".
 
         Raises:
-            UnknownName: no such member or preset.
+            UnknownName: no such member or preset. StepCreditError: no such file; a card or a function is not there.
         """
         base, _, label = name.partition("@")
         if not label and base in _systems(self):
             base, _, label = _systems(self)[base].partition("@")
-        if base not in self._set.names():
-            raise UnknownName(self.kind, base, self.names())
-        module = self._set.load(base)
+        if base.endswith(".py"):
+            module, base = load_module(base, self.kind), Path(base).stem
+        elif base in self._set.names():
+            module = self._set.load(base)
+            if callable(module):  # an entry point that names the function; the card stands beside it
+                module, base = sys.modules[module.__module__], module.__name__
+        else:
+            raise UnknownName(self.kind, base, [*self.names(), "FILE.py"])
         function, card = getattr(module, base, None), getattr(module, "CARD", None)
         if not callable(function) or not isinstance(card, PlanCard):
-            raise StepCreditError(f"{base} is no {self.kind}: it must define CARD (a PlanCard) and a function {base}")
+            lacking = "a function " + base if not callable(function) else "CARD, a stepcredit.shelf.PlanCard"
+            raise StepCreditError(f"{getattr(module, '__file__', base)} is no {self.kind}: it has no {lacking}")
         found = Planner(self.kind, name, base, function, card, getattr(module, "PRESETS", {}))
         if not label:
             return found
         if label not in found.presets:
             raise UnknownName(f"preset of {base}", label, found.presets)
         return replace(found, preset=found.presets[label])
+
+    def around(self, function: Callable[..., Any]) -> Planner:
+        """A function of yours as a member."""
+        none = "not said"
+        card = PlanCard(
+            title=function.__name__, paper="", bibtex="", evidence="derived", asks=(), needs=none, cost=none, departures=none
+        )
+        return Planner(self.kind, function.__name__, function.__name__, function, card, {})
 
 
 @cache
