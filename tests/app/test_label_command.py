@@ -144,7 +144,7 @@ def test_the_judge_may_be_on_another_server(run, runs, served, tmp_path):
     from stepcredit.llm.server import over_sampler, running
 
     url, asked = served
-    judge, output = Scripted({"": "I cannot say."}), tmp_path / "labels.jsonl"
+    judge, output = Scripted({"": "<first_wrong>1</first_wrong>"}), tmp_path / "labels.jsonl"
     with running(over_sampler(judge.sampler), models=["wise", "other"]) as other:
         given = ("--judge-server", other, "--judge-model", "wise", "--server", url, "--verifier", "game24")
         ran = run("label", runs, "-M", "label/qwen_prm_lessons", *given, "-o", output, "--json")
@@ -154,7 +154,7 @@ def test_the_judge_may_be_on_another_server(run, runs, served, tmp_path):
     assert again.status == 0 and (tmp_path / "again.jsonl").read_bytes() == output.read_bytes()
     assert judge.asked and asked
     told = ran.json()
-    assert told["asked"]["judge"] == 36 and told["judged"] == 0 and told["not_judged_because"]
+    assert told["asked"]["judge"] == 36 and 0 < told["judged"] <= told["steps"]
     models = next(rows(output)).provenance["models"]
     assert (models["judge"]["model"], models["sampler"]["model"]) == ("wise", "tabular")
 
@@ -293,3 +293,45 @@ def test_at_a_terminal_it_says_how_far_it_is_and_what_is_spent(monkeypatch):
     with _label_watch.watched(4, budget) as advance:
         advance(2, 7)
     assert quiet.getvalue() == ""
+
+
+def test_labels_take_the_place_of_no_file_that_is_read(run, runs, served, tmp_path):
+    url, _ = served
+    before = runs.read_bytes()
+    assert "is both rollouts and output" in labelled(run, runs, url, runs).err
+    ran = labelled(run, runs, url, tmp_path / "l.jsonl", "--store", tmp_path / "l.jsonl")
+    assert ran.status == 2 and "is both output and store" in ran.err
+    assert [p.name for p in tmp_path.iterdir()] == ["runs.jsonl"] and runs.read_bytes() == before
+
+
+def test_nothing_judged_is_an_error_and_leaves_the_old_file(run, runs, served, tmp_path):
+    url, _ = served
+    output = tmp_path / "labels.jsonl"
+    output.write_text("mine\n")
+    ran = run("label", runs, "-M", "math_shepherd", "--server", url, "--verifier", "number", "-o", output)
+    assert ran.status == 2 and "nothing was judged: there is no reference answer" in ran.err
+    assert "--reference FIELD" in ran.err and output.read_text() == "mine\n"
+
+
+def test_empty_completions_are_told(run, runs, tmp_path):
+    (tmp_path / "mute.py").write_text(
+        "from stepcredit.protocols import Sample\n"
+        "def sample(prompts, *, n=1, **_):\n    return [[Sample('')] * n for _ in prompts]\n"
+    )
+    given = ("--with", f"sampler={tmp_path}/mute.py:sample", "--verifier", "game24", "-o", tmp_path / "labels.jsonl")
+    ran = run("label", runs, "-M", "math_shepherd", *given)
+    assert ran.status == 0 and "completions are empty: does the model understand the prompt?" in ran.err
+
+
+def test_a_system_of_a_file_labels(run, runs, tmp_path):
+    (tmp_path / "halfway.py").write_text(
+        "from stepcredit.shelf import PlanCard\n"
+        "CARD = PlanCard(title='Half', paper='ours', bibtex='', evidence='derived', asks=(), needs='', cost='',"
+        " departures='')\n"
+        "def halfway(work, *, right: float = 1.0):\n    yield []\n"
+        "    return work.labels(label=[right] * len(work.steps))\n"
+    )
+    output = tmp_path / "labels.jsonl"
+    ran = run("label", runs, "-M", tmp_path / "halfway.py", "-s", "right=0", "-o", output, "--json")
+    assert ran.status == 0, ran.err
+    assert ran.json()["right"] == 0 and ran.json()["judged"] == ran.json()["steps"] > 0

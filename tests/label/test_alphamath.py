@@ -79,4 +79,4 @@ def test_where_nothing_can_be_drawn_the_given_outcomes_are_no_values():
     one = labelled("alphamath", rollout("z", "y"), {"sampler": Writer({}).sampler})
     assert np.isnan(one.label).all() and one.reasons == ("the sampler did not answer",) * 2
     with pytest.raises(StepCreditError):
-        labelled("alphamath", rollout("z"), {"sampler": THREE.sampler}, n=0)
+        labelled("alphamath", rollout("z"), {"sampler": THREE.sampler}, expand=0)

@@ -66,17 +66,17 @@ TREE = Writer({"": ["a", "b", "so 24"]}, {"a\n": ["x\nso 24"], "b\n": ["1\n2\n3\
 
 def test_each_round_simulates_a_child_that_has_none():
     models = {"sampler": TREE.sampler, "checker": checker}
-    rows = labelled("groundedprm", rollout("z"), models, rounds=3)
+    rows = labelled("groundedprm", rollout("z"), models, iterations=3)
     assert {r.steps for r in rows[1:]} == {("a", "x", "so 24"), ("b", "1", "2", "3", "4", "so 24"), ("so 24",)}
     assert all(r.label.tolist() == [1] * len(r) and r.outcome == 1.0 for r in rows[1:])
     assert rows[0].spent == {"sample": 5, "verify": 3, "tool": 7}
-    few = labelled("groundedprm", rollout("z"), models, rounds=9, enough=1)
+    few = labelled("groundedprm", rollout("z"), models, iterations=9, enough=1)
     assert few[0].spent["sample"] < 5  # one right and one wrong solution are there
 
 
 def test_a_simulation_that_is_too_long_has_failed_and_is_no_solution():
     only = Writer({"": ["b"]}, TREE.rests)
-    one = labelled("groundedprm", rollout("z"), {"sampler": only.sampler, "checker": checker}, rounds=1, depth=3)
+    one = labelled("groundedprm", rollout("z"), {"sampler": only.sampler, "checker": checker}, iterations=1, depth=3)
     assert one.rollout == 0 and one.spent["tool"] == 4
 
 
@@ -96,7 +96,7 @@ def test_with_an_exact_checker_labels_are_the_truth(system):
 
 def test_what_fails_ends_its_branch_alone():
     broken = Writer({"": ["a", "b"]}, {"a\n": ["x\nso 24"]})
-    rows = labelled("groundedprm", rollout("z"), {"sampler": broken.sampler, "checker": checker}, rounds=5)
+    rows = labelled("groundedprm", rollout("z"), {"sampler": broken.sampler, "checker": checker}, iterations=5)
     assert [r.steps for r in rows] == [("z",), ("a", "x", "so 24")] and rows[0].spent["failed"] >= 1
     with pytest.raises(StepCreditError):
-        labelled("groundedprm", rollout("z"), {"sampler": broken.sampler, "verifier": solves}, children=0)
+        labelled("groundedprm", rollout("z"), {"sampler": broken.sampler, "verifier": solves}, expand=0)

@@ -66,4 +66,4 @@ def test_the_prompt_holds_no_verdict_and_options_have_their_ranges():
     with pytest.raises(Unreadable):
         read_pair(prompt, 2)
     with pytest.raises(StepCreditError):
-        run(width=0)
+        run(expand=0)

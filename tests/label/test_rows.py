@@ -105,6 +105,7 @@ def test_rows_of_processbench_are_read(tmp_path):
         ({"labels": [True, 2.0]}, "labels must be between 0 and 1"),
         ({"labels": [True, "x"]}, "field labels"),
         ({"won": [3, 0], "drawn": [2, 0]}, "won must be between 0 and drawn"),
+        ({"won": [3, 0], "drawn": [2**64, 0]}, "won and drawn must be below"),
         ({"first_error": 2}, "first error 2"),
         ({"prompt": None}, "prompt"),
         ({"schema_version": 9}, "another version of the schema"),

@@ -53,13 +53,15 @@ def good(body, chat):
 
 class Server:
     """url: where it is. faults: a function (number of the request, body) -> a fault, None for a good reply; a fault is
-    a coroutine function (request, body) -> response. seen: all bodies; most: the most that were under way at once."""
+    a coroutine function (request, body) -> response. seen: all bodies; most: the most that were under way at once.
+    listing: a fault in place of the list of models."""
 
     def __init__(self):
         self.faults = lambda number, body: None
         self.seen, self.paths, self.keys = [], [], []
         self.now = self.most = 0
         self.delay = 0.0
+        self.listing = None
 
     def app(self):
         app = web.Application()
@@ -69,6 +71,8 @@ class Server:
         return app
 
     async def models(self, request):
+        if self.listing is not None:
+            return await self.listing(request, None)
         return web.json_response({"data": [{"id": MODEL}]})
 
     async def post(self, request):

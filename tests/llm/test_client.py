@@ -1,6 +1,7 @@
 """A model server through the client: what is asked, kept, counted, and what is said when it goes wrong."""
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -451,10 +452,10 @@ def test_a_disk_that_fills_up_ends_the_run_and_what_was_paid_is_written_later(se
     file.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size for it
     with pytest.raises(StepCreditError, match="cannot be written"):
         model.judge([f"{i}" * 200 for i in range(1000)])
+    with pytest.raises(StepCreditError, match="cannot be written"):  # a line or two may still find place
+        model.judge([f"b{i}" * 200 for i in range(1000)])
     paid = len(server.seen)
-    with pytest.raises(StepCreditError, match="cannot be written"):
-        model.judge(["b" * 5000])
-    assert paid == len(server.seen) == model.spent.used.calls and model.spent.reserved == Use()
+    assert paid == model.spent.used.calls < 1000 and model.spent.reserved == Use()
     file.execute("PRAGMA max_page_count = 1000000")
     model.close()
     store = Store(tmp_path / "s.db")
@@ -485,3 +486,71 @@ def test_arguments_that_make_no_sense_are_refused():
         Client("http://me:pass@h")
     with pytest.raises(StepCreditError, match="concurrency=0"):
         Client("http://h", concurrency=0)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h/v1?key=secret", "ftp://me:secret@h", "me:secret@h", "http://h#secret", "http://me:secret@[::1"]
+)
+def test_what_may_be_a_secret_in_a_url_is_not_repeated(url):
+    with pytest.raises(StepCreditError, match="would be shown") as told:
+        Client(url)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://h:99999", "http://h:abc", "http://", "", "http://h/\x1b[31m"])
+def test_what_is_no_url_is_told(url):
+    with pytest.raises(StepCreditError, match="is no URL of a server"):
+        Client(url)
+
+
+@pytest.mark.parametrize("before", [288, 294])
+def test_not_even_the_beginning_of_a_key_is_left_where_a_long_error_is_cut(server, before, monkeypatch, tmp_path):
+    monkeypatch.setenv("A_KEY", "sk-secret-1234")
+    server.faults = lambda number, body: fake.status(400, text="x" * before + " sk-secret-1234")
+    with client(server, key_env="A_KEY", store=tmp_path / "s.db") as model:
+        (failed,) = model.all([Ask("a")])
+    assert "sk-" not in failed.reason and b"sk-" not in (tmp_path / "s.db").read_bytes()
+
+
+def test_what_a_server_says_drives_no_terminal(server):
+    server.faults = lambda number, body: fake.status(400, text="no \x1b[31mred\x1b]0;title\x07")
+    with client(server) as model:
+        (failed,) = model.all([Ask("a")])
+    assert failed.reason.isprintable() and "red" in failed.reason
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), float("inf"), -1.0])
+def test_a_temperature_that_is_none_is_refused_before_it_is_sent(server, temperature):
+    with client(server) as model, pytest.raises(StepCreditError, match="a temperature of"):
+        model.all([Continue("a", temperature=temperature)])
+    assert not server.seen
+
+
+@pytest.mark.parametrize("n", [10**30, 2**63, 2**41])
+def test_counts_that_cannot_be_are_a_bad_reply_and_the_journal_holds(server, n):
+    lie = {"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": n, "completion_tokens": 1}}
+    server.faults = first(fake.raw(json.dumps(lie).encode()))
+    with client(server) as model:
+        assert isinstance(model.all([Ask("a")])[0], str)
+        assert model._store.count() == {"sent": 2, "failed": 1, "answered": 1}
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_key_is_told_where_models_are_asked_for(monkeypatch, code):
+    monkeypatch.setenv("A_KEY", "sk-secret-1234\n")
+    with fake.running() as server:
+        server.listing = fake.status(code, text="no such key: sk-secret-1234")
+        with Client(server.url, key_env="A_KEY") as model, pytest.raises(StepCreditError) as told:
+            model.resolve()
+    assert told.match(rf"answered {code}: no such key: \*\*\*\n.*A_KEY, which is set")
+
+
+def test_a_key_is_read_without_the_line_end_of_its_file_and_never_with_one_inside(server, monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-secret-1234\n")
+    with client(server, key_env="A_KEY") as model:
+        model.judge(["a"])
+    assert server.keys == ["Bearer sk-secret-1234"]
+    monkeypatch.setenv("A_KEY", "sk-secret\n1234")
+    with client(server, key_env="A_KEY") as model, pytest.raises(StepCreditError, match="A_KEY holds more") as told:
+        model.judge(["b"])
+    assert "secret" not in str(told.value)

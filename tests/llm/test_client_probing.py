@@ -111,3 +111,9 @@ def test_no_server(running):
         url = gone.url
     with pytest.raises(StepCreditError, match="no server at"):
         asyncio.run(probe(url))
+
+
+def test_a_reply_nested_without_end_is_no_reply(running):
+    running.faults = lambda number, body: fake.raw(b"[" * 100_000)
+    seen = asyncio.run(probe(running.url))
+    assert seen.chat.startswith("no reply of this kind") and seen.completions.startswith("no reply of this kind")

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import numpy as np
 import pytest
 
 from stepcredit.errors import StepCreditError
@@ -182,3 +183,71 @@ def test_a_plan_that_asks_nothing_ends():
 
     assert list(drive([idle()], {})) == [(0, 7)]
     assert list(drive([], {})) == []
+
+
+@pytest.mark.parametrize("asked", [None, Ask("a"), "abc", [1]])
+def test_a_plan_that_yields_something_else_is_told_what_it_must_yield(asked):
+    def wrong():
+        yield asked
+
+    with pytest.raises(StepCreditError, match="must yield a list of requests; got"):
+        list(drive([wrong()], {"judge": print}))
+
+
+@pytest.mark.parametrize("plan", [None, [], twice])
+def test_what_is_no_plan_is_told(plan):
+    with pytest.raises(StepCreditError, match="a plan is a generator; got"):
+        list(drive([plan], {}))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_model_that_is_closed_under_a_plan_ends_the_run_instead_of_never(n):
+    class Closed:
+        async def each(self, request):
+            raise asyncio.CancelledError
+
+    def asking():
+        yield [Ask("a", draw=i) for i in range(n)]
+
+    async def soon():
+        async with asyncio.timeout(10):
+            return await collect([asking()], {"judge": Closed()})
+
+    with pytest.raises(StepCreditError, match="plan 0 was given up"):
+        asyncio.run(soon())
+
+
+@pytest.mark.parametrize("given", [None, iter(["yes"]), "y", 7])
+def test_a_model_that_gives_no_list_is_told(given):
+    def asking():
+        yield [Ask("a")]
+
+    with pytest.raises(StepCreditError, match=r"the judge gave .*expected a list"):
+        list(drive([asking()], {"judge": lambda prompts: given}))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (True, 1.0),
+        (np.float32(0.5), 0.5),
+        (float("inf"), Failed("the verifier gave no number")),
+        (2.0, Failed("the verifier gave 2; expected 1 (right) to 0 (wrong)")),
+        (-1, Failed("the verifier gave -1; expected 1 (right) to 0 (wrong)")),
+    ],
+)
+def test_a_verdict_is_a_share_or_it_is_none(given, expected):
+    def checking():
+        return (yield [Check("a", "b")])
+
+    ((_, (verdict,)),) = drive([checking()], {"verifier": lambda a, r: [given]})
+    assert verdict == expected
+
+
+def test_a_score_may_be_large_but_is_a_number():
+    def scoring():
+        return (yield [Score("a", "b")])
+
+    assert list(drive([scoring()], {"scorer": lambda p, s: [7]})) == [(0, [7.0])]
+    with pytest.raises(StepCreditError, match="the scorer gave 'yes'; expected a number"):
+        list(drive([scoring()], {"scorer": lambda p, s: ["yes"]}))

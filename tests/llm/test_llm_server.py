@@ -156,6 +156,9 @@ def test_models_and_health(client, url):
     [
         ("completions", b"{", 400, "no JSON"),
         ("completions", [], 400, "no JSON object"),
+        ("completions", b'{"prompt": "a\\ud800"}', 400, "no JSON"),
+        ("completions", b'{"prompt": "a", "temperature": NaN}', 400, "no JSON"),
+        ("completions", {"prompt": "a", "max_tokens": 1.5}, 400, "max_tokens: got float"),
         ("completions", {}, 400, "prompt"),
         ("completions", {"prompt": [1, 2]}, 400, "token ids"),
         ("completions", {"prompt": "a", "n": 0}, 400, "n: expected 1"),
@@ -200,6 +203,8 @@ def test_a_foreign_host_name_is_turned_away_unless_it_is_told():
             assert http(url + "/models", headers={"Host": name})[0] == 200
         assert http(url + "/models", headers={"Origin": "https://evil.example"})[0] == 403
         assert http(url + "/models", headers={"Origin": "http://localhost:3000"})[0] == 200
+        for page in ("null", "file://"):  # a sandboxed page of anybody's
+            assert http(url + "/models", headers={"Origin": page})[0] == 403
     with running(answer, hosts=["good.example"]) as url:
         assert http(url + "/models", headers={"Host": "good.example:80"})[0] == 200
     with running(answer, hosts=["*"]) as url:

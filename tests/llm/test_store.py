@@ -165,6 +165,18 @@ def test_a_file_that_cannot_be_used_says_so(tmp_path):
         Store(tmp_path / "newer.db")
 
 
+@pytest.mark.parametrize("version", [0, 1, 99])
+def test_a_database_of_something_else_stays_as_it_is(tmp_path, version):
+    path = tmp_path / "other.db"
+    other = sqlite3.connect(path)
+    other.executescript(f"CREATE TABLE people (name); PRAGMA user_version = {version};")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StepCreditError, match="is a database of something else"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
 def test_a_closed_store_says_so(tmp_path):
     store = Store(tmp_path / "s.db")
     store.close()

@@ -33,7 +33,7 @@ def test_the_search_goes_on_from_the_best_step_and_knows_what_was_told():
     seen = Scripted(
         lambda p: "The end. Answer: x" if "told: a duel" in p else ["a nap\n", "a duel\n"][len(seen.asked) % 2]
     )
-    found = run("cosmos", {**models(), "sampler": seen.sampler}, iterations=3, samples=2)
+    found = run("cosmos", {**models(), "sampler": seen.sampler}, iterations=3, expand=2)
     assert found.node.path[0].text == "a duel" and found.node.ended
 
 
@@ -47,7 +47,7 @@ def test_without_log_probabilities_there_is_no_curiosity():
     mute = {**models("a\n"), "simulator": says("told").sampler}
     with pytest.raises(StepCreditError, match="curious=0"):
         run("cosmos", mute, iterations=1)
-    found = run("cosmos@no-curiosity", mute, iterations=1, samples=1)
+    found = run("cosmos@no-curiosity", mute, iterations=1, expand=1)
     assert found.tree.nodes[1].value == 0.5
 
 
@@ -56,7 +56,7 @@ def test_in_a_live_environment_the_world_answers():
     done = lambda p: sum(p.count(a + "\n") for a in set(way))  # noqa: E731
     sampler = Scripted(lambda p: way[min(done(p), 3)] + "\n")
     given = {"sampler": sampler.sampler, "simulator": says("never").sampler, "scorer": scorer({}, 0.5)}
-    found = run("cosmos@no-curiosity", given, task, iterations=4, samples=1)
+    found = run("cosmos@no-curiosity", given, task, iterations=4, expand=1)
     assert found.node.outcome == 1.0 and found.ledger.draft == 0
 
 

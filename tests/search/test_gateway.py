@@ -5,6 +5,7 @@ import pytest
 from conftest import skip_or_fail
 from stepcredit.envs import game24
 from stepcredit.envs.game24 import Policy
+from stepcredit.errors import StepCreditError
 from stepcredit.llm.server import running
 from stepcredit.llm.tabular import Tabular
 from stepcredit.search import Writing
@@ -88,4 +89,17 @@ def test_a_model_that_never_answers_is_an_error_not_an_empty_answer():
     with running(over_search("best_of_n", {"sampler": dead, "scorer": lambda p, s: []})) as url:
         client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
         with pytest.raises(openai.InternalServerError, match=r"found nothing.*did not answer"):
+            client.completions.create(model="stepcredit", prompt="x")
+
+
+def test_a_model_server_that_is_gone_is_no_fault_of_the_request():
+    import openai
+
+    class Gone:
+        async def each(self, request):
+            raise StepCreditError("no server at http://h/v1", hint="is it running?")
+
+    with running(over_search("best_of_n", {"sampler": Gone(), "scorer": lambda p, s: []})) as url:
+        client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+        with pytest.raises(openai.InternalServerError, match="the search ended: no server at"):
             client.completions.create(model="stepcredit", prompt="x")

@@ -4,13 +4,14 @@ from said import run, says, scorer
 from worlds import WRITING, chain, models, sums
 
 from stepcredit.search import solve
-from stepcredit.search.policies.particle_filter import effective, log_odds, softmax
+from stepcredit.search.policies.particle_filter import log_odds
+from stepcredit.search.weighing import effective_size, softmax
 
 
 def test_what_is_not_known_weighs_as_the_mean_of_the_others():
     assert softmax(log_odds(np.array([0.5, np.nan, 0.75]))) == pytest.approx([1 / 6, 2 / 6, 3 / 6])
     assert softmax(np.array([np.nan, np.nan])).tolist() == [0.5, 0.5]
-    assert effective(softmax(np.zeros(4))) == pytest.approx(4.0)
+    assert effective_size(softmax(np.zeros(4))) == pytest.approx(4.0)
 
 
 def test_a_particle_is_weighed_by_what_its_odds_changed_by():

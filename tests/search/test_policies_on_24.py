@@ -90,8 +90,8 @@ def alone(weak, tasks, models):
     ("policy", "options"),
     [
         ("step_q@scorer", {"n": 5}),
-        ("pra", {"beams": 2, "samples": 4}),
-        ("r2_llms@by-problem", {"bank": BANK, "iterations": 8, "samples": 3}),
+        ("pra", {"beams": 2, "expand": 4}),
+        ("r2_llms@by-problem", {"bank": BANK, "iterations": 8, "expand": 3}),
         ("prism", {"n": 4, "rounds": 2}),
         ("refcritic", {"n": 4}),
         ("swe_search", {"iterations": 20}),

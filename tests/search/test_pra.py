@@ -30,7 +30,7 @@ def models(asked=None):
 
 def test_each_step_is_judged_with_what_was_found_for_it_and_the_largest_sum_wins():
     asked = []
-    found = run("pra", models(asked), "Q\n", beams=2, samples=2)
+    found = run("pra", models(asked), "Q\n", beams=2, expand=2)
     assert found.answer == "2" and found.ledger.tool == 6
     assert all("known: " in prefix for prefix in asked) and asked[0].endswith("Q\n")
     assert found.tree.nodes[1].facts["documents"] == "known: a"
@@ -38,12 +38,12 @@ def test_each_step_is_judged_with_what_was_found_for_it_and_the_largest_sum_wins
 
 def test_without_a_search_nothing_is_shown():
     asked = []
-    run("pra@no-search", models(asked), "Q\n", beams=2, samples=2)
+    run("pra@no-search", models(asked), "Q\n", beams=2, expand=2)
     assert asked[:2] == ["Q\n", "Q\n"]
 
 
 def test_the_gate_decides_whether_to_search():
-    found = run("pra@adaptive", {**models(), "gate": scorer({"a": 0.9})}, "Q\n", beams=2, samples=2)
+    found = run("pra@adaptive", {**models(), "gate": scorer({"a": 0.9})}, "Q\n", beams=2, expand=2)
     assert [n.text for n in found.tree.nodes if "documents" in n.facts] == ["a"]
 
 
@@ -54,11 +54,11 @@ def test_the_mean_does_not_favor_a_longer_solution():
 
     worth = scorer({"Answer: short": 0.8, "a": 0.6, "Answer: long": 0.6})
     quiet = {"scorer": worth, "retriever": says("docs").judge}
-    assert run("pra", {"sampler": sampler(), **quiet}, beams=2, samples=2).answer == "long"
-    assert run("pra@mean", {"sampler": sampler(), **quiet}, beams=2, samples=2).answer == "short"
+    assert run("pra", {"sampler": sampler(), **quiet}, beams=2, expand=2).answer == "long"
+    assert run("pra@mean", {"sampler": sampler(), **quiet}, beams=2, expand=2).answer == "short"
 
 
 def test_a_retriever_that_failed_leaves_the_step_unjudged():
-    found = run("pra", {**models(), "retriever": lambda q: [None] * len(q)}, "Q\n", beams=2, samples=1)
+    found = run("pra", {**models(), "retriever": lambda q: [None] * len(q)}, "Q\n", beams=2, expand=1)
     assert {n.status for n in found.tree.nodes[1:]} == {"failed"}
     assert found.ledger.score == 0 and texts(found)

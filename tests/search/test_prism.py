@@ -7,12 +7,11 @@ from said import lake, run
 from stepcredit.llm.scripted import Scripted
 from stepcredit.search.policies.prism import (
     capped,
-    effective_size,
     particle_weights,
     read_verdicts,
-    systematic,
     verdict_score,
 )
+from stepcredit.search.weighing import effective_size, systematic
 
 SCORES = np.array([1, 0.75, 0.15, 0])
 
@@ -37,14 +36,14 @@ def test_the_numbers_of_the_spec():
     w = particle_weights(SCORES)
     assert w == pytest.approx([1, 0.6630, 0.0665, 0], abs=5e-5)
     assert effective_size(w) == pytest.approx(2.0715, abs=5e-5)
-    assert systematic(w, 0.1).tolist() == [0, 0, 1, 1]
+    assert systematic(w, 4, 0.4).tolist() == [0, 0, 1, 1]
     assert particle_weights(np.array([0.2]))[0] == pytest.approx(0.1003, abs=5e-5)
     assert [round(verdict_score(3, 1, 1, f), 3) for f in (1, -1, 0, None)] == [0.85, 0.21, 0.42, 0.56]
     assert verdict_score(0, 0, 0, None) == 0.4
 
 
 def test_weights_that_are_all_zero_are_drawn_in_turn():
-    assert systematic(np.zeros(3), 0.2).tolist() == [0, 1, 2] and effective_size(np.zeros(3)) == 0
+    assert systematic(np.zeros(3), 3, 0.6).tolist() == [0, 1, 2] and effective_size(np.zeros(3)) == 0
 
 
 def test_no_solution_has_more_copies_than_allowed():

@@ -46,7 +46,7 @@ def models(worth=None):
 
 def test_examples_are_found_for_the_task_and_for_the_step():
     given, model = models()
-    found = run("r2_llms", given, "add 2 and 3\n", bank=BANK, iterations=2, samples=2, problems=1, floor=0.1)
+    found = run("r2_llms", given, "add 2 and 3\n", bank=BANK, iterations=2, expand=2, problems=1, floor=0.1)
     assert found.answer == "5" and found.ledger.judge == 1
     assert model.asked[0].startswith("Example: 4 + 4?\nadd four and four\nAnswer: 8\n\nA similar step:\n4 + 4?\n")
     assert found.tree.root.visits == 2 and found.tree.nodes[1].facts["examples"] == [[0, 0]]
@@ -54,14 +54,14 @@ def test_examples_are_found_for_the_task_and_for_the_step():
 
 def test_below_the_floor_no_step_is_shown_and_the_task_itself_never():
     given, model = models()
-    found = run("r2_llms", given, "4 + 4?\n", bank=BANK, iterations=1, samples=1, problems=1, floor=0.9)
+    found = run("r2_llms", given, "4 + 4?\n", bank=BANK, iterations=1, expand=1, problems=1, floor=0.9)
     assert found.answer == "6" and "Example: area of a disc?" in model.asked[0]
 
 
 def test_problems_may_be_found_by_their_text_without_a_judge():
     given, model = models()
     del given["judge"]
-    run("r2_llms@by-problem", given, "the area of a disc of 3\n", bank=BANK, iterations=1, samples=1, problems=1)
+    run("r2_llms@by-problem", given, "the area of a disc of 3\n", bank=BANK, iterations=1, expand=1, problems=1)
     assert model.asked[0].startswith("Example: area of a disc?")
 
 
@@ -69,7 +69,7 @@ def test_a_draft_may_be_what_finds_the_step():
     given, _ = models()
     tries = iter(["we add four and four\n", "Answer: 5"])
     given["sampler"] = Scripted(lambda p: next(tries)).sampler
-    found = run("r2_llms@draft-key", given, "Q\n", bank=BANK, iterations=1, samples=1)
+    found = run("r2_llms@draft-key", given, "Q\n", bank=BANK, iterations=1, expand=1)
     assert found.answer == "5" and not found.tree.nodes[1].kept
     assert found.tree.nodes[2].facts["examples"] == [[0, 0]]
 
@@ -77,7 +77,7 @@ def test_a_draft_may_be_what_finds_the_step():
 def test_where_nothing_is_complete_the_best_beginning_is_completed():
     given, _ = models({"a": 0.1, "b": 0.9})
     given["sampler"] = says("a\n", "b\n", "c\nAnswer: 5").sampler
-    found = run("r2_llms", given, "Q\n", bank=BANK, iterations=1, samples=2)
+    found = run("r2_llms", given, "Q\n", bank=BANK, iterations=1, expand=2)
     assert found.text == "b\nc\nAnswer: 5"
 
 
@@ -95,4 +95,4 @@ def test_a_vote_adds_up_the_scores_of_equal_answers():
         given, _ = models({"Answer: 1": 0.7, "Answer: 2": 0.6, "so Answer: 2": 0.5})
         given["sampler"] = says("Answer: 1", "Answer: 2", "so Answer: 2").sampler
         manner = Writing(answer=lambda text: text[-1])
-        assert run(policy, given, "Q\n", bank=BANK, iterations=1, samples=3, steps=0, writing=manner).answer == answer
+        assert run(policy, given, "Q\n", bank=BANK, iterations=1, expand=3, steps=0, writing=manner).answer == answer

@@ -51,6 +51,9 @@ def test_a_bank_is_made_of_rollouts_that_succeeded(tmp_path):
     file = tmp_path / "solved.jsonl"
     sc.write(rollouts, file)
     assert StepBank.of(str(file), "x").solved == bank.solved
+    sc.write(rollouts[1:], file)
+    with pytest.raises(StepCreditError, match="there is nothing to show"):
+        StepBank.of(file, "x")
 
 
 def test_what_is_missing_is_named():

@@ -6,8 +6,9 @@ import pytest
 from stepcredit.errors import StepCreditError
 from stepcredit.protocols import Sample
 from stepcredit.search import Task, Writing, solve
-from stepcredit.search.policies import mcts, particle_filter, step_beam
+from stepcredit.search.policies import mcts, step_beam
 from stepcredit.search.tree import Node
+from stepcredit.search.weighing import softmax, systematic
 
 MANNER = Writing(ends="^Answer", depth=6)
 
@@ -140,13 +141,13 @@ def test_a_geometric_prior_needs_log_probabilities():
 def test_particle_weights_of_the_spec():
     """search-baselines: PRM .9/.5/.1 as logits -> .8901, .0989, .0110."""
     logit = np.log(np.array([0.9, 0.5, 0.1]) / (1 - np.array([0.9, 0.5, 0.1])))
-    assert particle_filter.softmax(logit) == pytest.approx([0.8901, 0.0989, 0.0110], abs=5e-5)
+    assert softmax(logit) == pytest.approx([0.8901, 0.0989, 0.0110], abs=5e-5)
 
 
 def test_resampling_is_unbiased_and_even():
     rng = np.random.default_rng(0)
     chances = np.array([0.55, 0.25, 0.2])
-    counts = np.mean([np.bincount(particle_filter.resample(chances, 10, rng), minlength=3) for _ in range(2000)], 0)
+    counts = np.mean([np.bincount(systematic(chances, 10, rng.random()), minlength=3) for _ in range(2000)], 0)
     assert counts == pytest.approx(10 * chances, abs=0.05)
 
 
@@ -189,7 +190,7 @@ def test_triggers_stand_at_geometric_checkpoints():
 @pytest.mark.parametrize(
     ("policy", "options"),
     [("step_beam", {"beams": 0}), ("dvts", {"n": 6, "width": 4}), ("mcts", {"expand": 0}),
-     ("iterative_deepening", {"growth": 1.0})],
+     ("iterative_deepening", {"growth": 1.0}), ("best_of_n", {"n": 0})],
 )  # fmt: skip
 def test_options_that_make_no_search_are_told(policy, options):
     with pytest.raises(StepCreditError, match="must be"):
@@ -202,7 +203,7 @@ def test_a_beam_of_distinct_solutions_keeps_the_first_seen_of_equals():
 
     found = run("beam", by({}, 0.5), Lines(following), n=4, width=2, distinct=True)
     kept = [n.text for n in found.tree.nodes if n.depth == 1 and n.children]
-    assert kept == ["a", "b"]
+    assert kept == ["a", "b"] and not any(n.kept for n in found.tree.nodes if n.depth == 1 and not n.children)
 
 
 def test_a_scorer_that_gives_nan_has_failed():

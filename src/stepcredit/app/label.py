@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -14,15 +15,26 @@ from typer.core import TyperGroup
 from stepcredit.app._label_sets import audit, combine
 from stepcredit.app._label_watch import watched
 from stepcredit.app.console import note, notes, print_json, share, table
-from stepcredit.app.models import Asked, BudgetText, JudgeModel, JudgeServer, KeyEnv, Model, Server, StoreFile, With
+from stepcredit.app.models import (
+    Asked,
+    BudgetText,
+    JudgeModel,
+    JudgeServer,
+    KeyEnv,
+    Model,
+    Server,
+    StoreFile,
+    With,
+    apart,
+)
 from stepcredit.app.options import Error, Files, Format, Json, Map, OnError, Rollouts, Segment, Set, pairs, writable
 from stepcredit.data.records import Rollout
 from stepcredit.errors import StepCreditError
 from stepcredit.label.labels import AFTER, After, Labels, after_error
 from stepcredit.label.rows import LabelWriter
-from stepcredit.label.run import SYSTEMS, label
-from stepcredit.label.verifiers import get, names
-from stepcredit.label.work import Setting
+from stepcredit.label.run import SYSTEMS, label, reference_of
+from stepcredit.label.verifiers import Named, get, names
+from stepcredit.label.work import NO_REFERENCE, Setting
 from stepcredit.llm.drive import in_order
 
 
@@ -51,6 +63,9 @@ VerifierName = Annotated[
         "number:missing=unknown.",
     ),
 ]
+
+
+_HINTS = {NO_REFERENCE: "--reference FIELD (else gold, reference, answer, ground_truth), of a kind the verifier reads"}
 
 
 @dataclass
@@ -123,9 +138,12 @@ def run(
     planner = SYSTEMS.get(method.removeprefix("label/"))
     options = pairs(set, "--set")
     planner.check_options(options)
-    setting = Setting(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop), seed=seed)
     checker = None if verifier is None else get(verifier)
+    compares = checker is not None and checker.compares
+    setting = Setting(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop), seed=seed, compares=compares)
     known = reference or (checker.reference if checker else None)
+    if checker is not None and compares:
+        known = partial(_readable, checker, reference)
     asked = _Asked(planner, options=options, setting=setting, reference=known)
     asked.place(given, (server, model), (judge_server, judge_model))
     if checker is not None:
@@ -139,14 +157,22 @@ def run(
         raise StepCreditError("labels cost calls, and would go nowhere: -o FILE", hint="-o labels.jsonl, or --dry-run")
     writable(output)
     LabelWriter(output)
+    at = store or output.with_name(output.name + ".calls.sqlite")
+    for name in rollouts:
+        apart(rollouts=Path(name), output=output, store=at)
     with ExitStack() as stack:
-        at = store or output.with_name(output.name + ".calls.sqlite")
         run_name = f"label {planner.name}"
         asked.connect(stack, budget=budget, store=at, run=run_name, key_env=key_env, concurrency=at_once)
         told = _write(asked, source, output, cast(After, after), trl=trl, at_once=at_once, spent=asked.budget)
     source._alone = 0  # a task with one rollout can be labelled as well
     source.tell()
     _report(told, asked.budget, output, json)
+
+
+def _readable(checker: Named, field: str | None, record: Rollout) -> str | None:
+    """The reference of a rollout where the verifier can read it: nothing is asked about the others."""
+    found = reference_of(record, field)
+    return found if checker.reads(found) else None
 
 
 def _tasks(source: Files) -> Iterator[Rollout]:
@@ -188,6 +214,10 @@ def _write(
             for one in unit:
                 out.write([after_error(one, after)])
                 _account(one, count, reasons)
+        asked_nobody = reasons[NO_REFERENCE] and not any(kind.startswith("spent.") for kind in count)
+        if count["steps"] and (asked_nobody or not count["judged"]):  # before the file takes the place of another
+            why = next((str(why) for why, _ in reasons.most_common(1)), "the system says nothing of these steps")
+            raise StepCreditError(f"nothing was judged: {why}", hint=_HINTS.get(why))
     return {**count, "left_out": out.left_out, "not_judged_because": dict(reasons.most_common(5))}
 
 
@@ -228,6 +258,9 @@ def _report(told: dict[str, Any], spent: Any, output: Path, json: bool) -> None:
         note(f"spent: {spent.spent}")
     for why, n in because.items():
         note(f"not judged, {n:,} steps: {why}", "yellow")
+    if used.get("empty"):
+        empty = f"{used['empty']:,} of {used.get('sample', 0):,} completions are empty"
+        note(f"warning: {empty}: does the model understand the prompt?", "yellow")
     if left_out:
         note(f"left out, nothing was judged: {left_out:,} solutions", "yellow")
     note(f"labels: {output}", "")

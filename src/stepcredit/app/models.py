@@ -141,7 +141,9 @@ def _door(stack: ExitStack, url: str, model: str | None, scores: bool, known: Ma
     try:
         named = client.resolve()
     except StepCreditError as error:
-        raise StepCreditError(error.message, hint="name it: --model NAME (--judge-model NAME)") from None
+        told = error.message.startswith("which model?")
+        hint = "name it: --model NAME (--judge-model NAME)" if told else error.hint
+        raise StepCreditError(error.message, hint=hint) from None
     return (client.rewards() if scores else client), named
 
 
@@ -161,6 +163,21 @@ def model_of(name: str, what: str) -> Any:
     from stepcredit.llm.local import load
 
     return getattr(load(what), part)
+
+
+def apart(**files: Path | None) -> None:
+    """Fail where two of the files of a command are one: the one would take the other's place.
+
+    Raises:
+        StepCreditError: names both.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in files.items():
+        if path is None or (path.exists() and not path.is_file()):  # a device
+            continue
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise StepCreditError(f"{path} is both {other} and {name}", hint="another name for one of them")
 
 
 def plain_url(url: str) -> str:

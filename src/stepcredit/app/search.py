@@ -1,5 +1,6 @@
 """`stepcredit search`: better answers for more calls, inside a budget; `stepcredit gateway`: the same as a server."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -10,12 +11,24 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, print_json, progress, share, table
-from stepcredit.app.models import Asked, BudgetText, JudgeModel, JudgeServer, KeyEnv, Model, Server, StoreFile, With
+from stepcredit.app.models import (
+    Asked,
+    BudgetText,
+    JudgeModel,
+    JudgeServer,
+    KeyEnv,
+    Model,
+    Server,
+    StoreFile,
+    With,
+    apart,
+)
 from stepcredit.app.options import Json, Set, pairs, writable
 from stepcredit.data.writing import LineWriter
 from stepcredit.errors import StepCreditError
 from stepcredit.label.verifiers import Named, get, names
-from stepcredit.llm.drive import in_order
+from stepcredit.llm.drive import call, in_order
+from stepcredit.llm.requests import Check, Failed
 from stepcredit.ops import wilson
 from stepcredit.search import POLICIES, Found, Task, Writing, solve
 from stepcredit.search.files import answer_row, read_tasks
@@ -94,6 +107,8 @@ def search(
     writable(output)
     if trace is not None:
         writable(trace)
+    at = store or output.with_name(output.name + ".calls.sqlite")
+    apart(tasks=tasks, output=output, trace=trace, store=at)
     checker = None if verifier is None else get(verifier)
     todo = list(read_tasks(tasks, reference=reference))
     writing = _writing(separator, step_tokens, max_tokens, temperature, depth, ends)
@@ -102,7 +117,6 @@ def search(
     asked.place([*given, *([f"scorer={scorer}"] if scorer else [])], (server, model), (judge_server, judge_model))
     count = _Count()
     with ExitStack() as stack:
-        at = store or output.with_name(output.name + ".calls.sqlite")
         run = f"search {asked.planner.name}"
         asked.connect(stack, budget=budget, store=at, run=run, key_env=key_env, concurrency=concurrency)
         found = solve(
@@ -232,6 +246,14 @@ def _writing(
     separator: str, step_tokens: int, max_tokens: int, temperature: float, depth: int, ends: str | None
 ) -> Writing:
     plain = Writing()
+    if not separator:
+        raise StepCreditError("--separator is empty: nothing would tell steps apart", hint=r"--separator '\n'")
+    try:
+        re.compile(ends or "")
+    except re.error as error:
+        raise StepCreditError(
+            f"--ends {ends!r} is no pattern: {error}", hint="a regular expression of Python"
+        ) from None
     return Writing(
         separator=separator.replace("\\n", "\n").replace("\\t", "\t"),
         max_tokens=step_tokens,
@@ -245,9 +267,14 @@ def _writing(
 def _limits(given: Sequence[str]) -> dict[str, float] | None:
     told = pairs(given, "--limit")
     try:
-        return {kind: float(most) for kind, most in told.items()} or None
+        found = {kind: float(most) for kind, most in told.items()}
+        if all(most >= 0 for most in found.values()):
+            return found or None
+        raise ValueError  # below 0, or NaN
     except ValueError:
-        raise StepCreditError(f"--limit {' '.join(given)}: expected KIND=NUMBER", hint="--limit tokens=4000") from None
+        raise StepCreditError(
+            f"--limit {' '.join(given)}: expected KIND=NUMBER, 0 or more", hint="--limit tokens=4000"
+        ) from None
 
 
 def _right(found: Found, checker: Named | None) -> float | None:
@@ -257,8 +284,8 @@ def _right(found: Found, checker: Named | None) -> float | None:
     if found.text is None:
         return 0.0
     reference = task.reference if task.reference is not None else _puzzle(checker, task)
-    verdict = float(checker.verifier([found.text], [reference or ""])[0])
-    return None if verdict != verdict else verdict
+    (verdict,) = call(checker.verifier, [Check(found.text, reference or "")])
+    return None if isinstance(verdict, Failed) else float(verdict)
 
 
 def _puzzle(checker: Named, task: Task) -> str | None:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,11 @@ import numpy as np
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.label.labels import Labels, unjudged
 from stepcredit.label.work import Work
-from stepcredit.llm.requests import Check, Continue, Failed, Plan, Score
+from stepcredit.llm.requests import ENDS, Ask, Check, Continue, Failed, Plan, Score, draw_of
 from stepcredit.protocols import Sample
 
 Steps = tuple[str, ...]
 NAN = float("nan")
-ENDS = r"(?i)\banswer\b\s*(?:is)?\s*:|\\boxed\{|^####"
 
 
 @dataclass(eq=False)
@@ -167,11 +165,16 @@ class Grown:
             state.reason = reply.reason if isinstance(reply, Failed) else state.reason
         return [NAN if isinstance(r, Failed) else float(r) for r in replies]
 
+    def ask(self, prompts: Sequence[str], *, to: str = "judge") -> Plan[list[str | Failed]]:
+        """The judge's replies, each question drawn anew."""
+        replies = yield [Ask(p, self.draw(), to) for p in prompts]
+        self.works[0].book("judge", len(prompts))
+        return list(replies)
+
     def draw(self) -> int:
         """A number of its own for each request."""
         self._draws += 1
-        named = f"{self.setting.seed}|{self.works[0].record.group}|{self._draws}"
-        return int.from_bytes(blake2b(named.encode(), digest_size=6).digest(), "little")
+        return draw_of(self.setting.seed, self.works[0].record.group, self._draws)
 
     # Labels
 

@@ -118,6 +118,18 @@ def soft_window(labels: Labels, *, width: int = 2, ability: float = 1.0) -> Labe
     return replace(cut, label=label)
 
 
+def until(value: Floats, low: Any) -> Floats:
+    """[T] the values up to the first of `low` ([T] bool); what stands behind it was not looked at: NaN.
+
+    >>> until(np.array([0.5, 0.0, 1.0]), np.array([False, True, False])).tolist()
+    [0.5, 0.0, nan]
+    """
+    out, first = value.copy(), np.flatnonzero(low)
+    if first.size:
+        out[first[0] + 1 :] = np.nan
+    return out
+
+
 def unjudged(steps: Sequence[str]) -> dict[str, Any]:
     """Columns of T steps of which nothing is known yet."""
     n = len(steps)

@@ -69,7 +69,10 @@ class LabelRow(msgspec.Struct, kw_only=True, gc=False):
                     f"{name} must have one entry per step", rollout=self.rollout, got=len(given), expected=n
                 )
         label, value = _numbers(self.labels), _numbers(lists["values"])
-        won, drawn = (np.array(lists[name], np.int64) for name in ("won", "drawn"))
+        try:
+            won, drawn = (np.array(lists[name], np.int64) for name in ("won", "drawn"))
+        except OverflowError:
+            raise DataError("won and drawn must be below 2^63", rollout=self.rollout) from None
         for name, wrong in {
             "labels must be between 0 and 1": (label < 0) | (label > 1) | np.isinf(label),
             "values must be finite": np.isinf(value),

@@ -19,7 +19,7 @@ REFERENCES = ("gold", "reference", "answer", "ground_truth")
 
 def label(
     rollouts: Iterable[Rollout],
-    system: str,
+    system: str | Callable[..., Plan[Any]],
     models: Models,
     *,
     reference: Reference = None,
@@ -32,6 +32,7 @@ def label(
 
     Args:
         rollouts: of one task next to one another.
+        system: the name of one, "FILE.py", or a generator function of yours.
         models: "sampler", "verifier", "judge", ...: functions of `protocols`, or doors of a `Client`.
         reference: a field of the records; a mapping from group; a function; None: the first of "gold", "reference",
             "answer", "ground_truth" that is there, and none where there is none.
@@ -42,7 +43,7 @@ def label(
     Raises:
         StepCreditError: the system asks for a model that is not there. DataError: a rollout without a task or steps.
     """
-    planner = SYSTEMS.get(system)
+    planner = SYSTEMS.get(system) if isinstance(system, str) else SYSTEMS.around(system)
     chosen = planner.check_options(options)
     lacking = [name for name in planner.card.asks if name not in models]
     if lacking:
@@ -80,7 +81,7 @@ def works(rollouts: Iterable[Rollout], reference: Reference, setting: Setting) -
 
 def _works(group: Sequence[Rollout], reference: Reference, setting: Setting) -> list[Work]:
     outcomes = [r.outcome for r in group]
-    return [Work(r, _reference(r, reference), outcomes, setting) for r in group]
+    return [Work(r, reference_of(r, reference), outcomes, setting) for r in group]
 
 
 def _each(group: list[Work]) -> Iterator[list[Work]]:
@@ -96,14 +97,18 @@ def _plan(planner: Planner, unit: list[Work], options: Mapping[str, Any]) -> Pla
         return [w.labels(value=w.shares(), reasons=(error.message,) * len(w.steps)) for w in unit]
 
 
-def _reference(record: Rollout, reference: Reference) -> str | None:
+def reference_of(record: Rollout, reference: Reference) -> str | None:
+    """The right answer of a rollout; None where there is none. Arguments as of `label`."""
     if callable(reference):
         return reference(record)
     if isinstance(reference, Mapping):
         return reference.get(record.group)
     if isinstance(reference, str):
         if record.extra.get(reference) is None:
-            raise DataError(f"no field {reference!r} with the reference", rollout=record.rollout)
+            there = ", ".join(map(str, record.extra)) or "none of your own"
+            raise DataError(
+                f"no field {reference!r} with the reference", rollout=record.rollout, got=f"fields: {there}"
+            )
         return str(record.extra[reference])
     found = next((record.extra[f] for f in REFERENCES if record.extra.get(f) is not None), None)
     return None if found is None else str(found)

@@ -32,10 +32,16 @@ _PUZZLE = re.compile(r"(?<![\d./-])-?\d+(?:[./]\d+)?(?:[\s,]+(?:and\s+)?-?\d+(?:
 
 @dataclass(frozen=True)
 class Named:
-    """A verifier and where its references come from. reference: of a rollout; None: a field of the records."""
+    """A verifier and where its references come from. reference: of a rollout; None: a field of the records. compares:
+    it is of no use without a reference that it can read."""
 
     verifier: Verifier
     reference: Callable[[Rollout], str | None] | None = None
+    compares: bool = False
+
+    def reads(self, reference: str | None) -> bool:
+        """Whether a reference is one: compared with itself it is right."""
+        return reference is not None and float(self.verifier([reference], [reference])[0]) >= 0.5
 
 
 def names() -> list[str]:
@@ -66,7 +72,7 @@ def get(name: str) -> Named:
     known = {**(outcome_check.verifier.__kwdefaults__ or {}), **_OPTIONS[base], "missing": "wrong"}
     del known["how"]
     chosen = convert_options(base, outcome_check.verifier, known, {option: value for option, _, value in parts})
-    return Named(outcome_check.verifier(**{"missing": "wrong", **_OPTIONS[base], **chosen}))
+    return Named(outcome_check.verifier(**{"missing": "wrong", **_OPTIONS[base], **chosen}), compares=True)
 
 
 def solved(answers: Sequence[str], references: Sequence[str]) -> Floats:

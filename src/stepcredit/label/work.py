@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.data.records import Rollout
 from stepcredit.label.labels import Labels, unjudged
-from stepcredit.llm.requests import Ask, Check, Continue, Failed, Plan, Request
+from stepcredit.llm.requests import Ask, Check, Continue, Failed, Plan, Request, draw_of
 from stepcredit.protocols import Sample
 
 T = TypeVar("T")
@@ -21,7 +20,8 @@ class Setting:
     """How completions are asked for and read.
 
     joiner: stands between steps. max_tokens, temperature, stop: of a completion. whole: the verifier reads the solution
-    so far and its completion; else the completion alone. seed: of the draws.
+    so far and its completion; else the completion alone. seed: of the draws. compares: the verifier compares with a
+    reference, so that of a solution without one nothing is asked.
     """
 
     joiner: str = "\n"
@@ -30,6 +30,10 @@ class Setting:
     stop: tuple[str, ...] = ()
     whole: bool = True
     seed: int = 0
+    compares: bool = False
+
+
+NO_REFERENCE = "there is no reference answer to compare with"
 
 
 @dataclass(eq=False)
@@ -92,7 +96,9 @@ class Work:
         """
         wanted = [after] if isinstance(after, int) else list(after)
         ask = [t for t in dict.fromkeys(wanted) if not self._settled(t)]
-        if ask and n > 0:
+        if ask and n > 0 and self.setting.compares and self.reference is None:
+            self.failed.update({t: [NO_REFERENCE] for t in ask})
+        elif ask and n > 0:
             replies = yield [self._continuation(t, n, to) for t in ask]
             drawn = [(t, s) for t, reply in zip(ask, replies, strict=True) for s in self._drawn(t, reply)]
             verdicts = yield [self._check(t, s) for t, s in drawn]
@@ -123,6 +129,8 @@ class Work:
         """Labels of this solution with what was bought; `known`: label, value, first_error, reasons, facts."""
         counts = {"won": self.won[1:].copy(), "drawn": self.drawn[1:].copy()}
         record = self.record
+        for name in known.keys() & {"label", "value"}:
+            known[name] = np.asarray(known[name], float)
         known = {**unjudged(self.steps), "first_error": None, "reasons": self.reasons(), **counts, **known}
         return Labels(
             record.group,
@@ -157,6 +165,7 @@ class Work:
             self.failed.setdefault(after, []).append(reply.reason)
             return []
         self.book("sample", len(reply))
+        self.book("empty", sum(not s.text.strip() for s in reply))
         return list(reply)
 
     def _check(self, after: int, sample: Sample) -> Request:
@@ -165,7 +174,7 @@ class Work:
 
     def _draw(self, which: int) -> int:
         """The same for the same prefix in every solution, so that what they share is drawn once."""
-        return int.from_bytes(blake2b(f"{self.setting.seed}|{which}".encode(), digest_size=6).digest(), "little")
+        return draw_of(self.setting.seed, which)
 
     def book(self, kind: str, n: int) -> None:
         """Count n calls of a kind ("sample", "verify", "judge", "tool", ...)."""

@@ -71,7 +71,9 @@ def request(kind: Kind, body: Any) -> WireRequest:
         () if chat else _prompts(body),
         _messages(body) if chat else (),
         n=_within("n", _get(body, "n", int, 1), 1, MOST_CHOICES),
-        max_tokens=_within("max_tokens", (1024 if chat else 16) if limit is None else limit, 0, 1 << 20),
+        max_tokens=_within(
+            "max_tokens", _get({"max_tokens": limit}, "max_tokens", int, 1024 if chat else 16), 0, 1 << 20
+        ),
         temperature=float(_within("temperature", _get(body, "temperature", (int, float), 1.0), 0, 100)),
         stop=_stop(body),
         seed=_get(body, "seed", int, None),

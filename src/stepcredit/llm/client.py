@@ -36,6 +36,7 @@ from stepcredit.plugins import extra
 Api = Literal["auto", "completions", "chat"]
 _LOG = logging.getLogger(__name__)
 _OTHER = (400, 404, 405, 422, 501)  # what a server says to an endpoint that it, or its model, does not have
+_NO_KEY = (401, 403)
 _AT_ONCE = 500
 _BEGUN = (
     "; it was asked to go on with an answer that was begun, which not every chat can: api='completions' does without"
@@ -317,7 +318,7 @@ class Client:
 
     async def _failed(self, sender: Sender, outcome: Outcome) -> Failed:
         """What only concerns this request is its reply; what concerns all of them ends the run."""
-        if outcome.status in (401, 403):
+        if outcome.status in _NO_KEY:
             there = "is set" if key_of(self._key_env) else "is not set"
             raise StepCreditError(outcome.why, hint=f"the key is read from {self._key_env}, which {there}")
         if outcome.status == 404:
@@ -340,28 +341,46 @@ class Client:
                 self._sender = Sender(self.line, self.budget, self._store, lambda: key_of(key_env))
                 self._home.leaving.append(self._sender.close)
             if not self._setting.model:
-                names = await self._sender.names()
+                names = await self._sender.listed()
+                if isinstance(names, Outcome):
+                    if names.status in _NO_KEY:
+                        await self._failed(self._sender, names)
+                    what = f"which model? {self.line.url}/models does not say: {names.why}"
+                    raise StepCreditError(what, hint="Client(url, model='...'), if the server is there")
                 if len(names) != 1:
-                    listed = ", ".join(names) or f"none: does {self.line.url}/models answer?"
+                    listed = ", ".join(names) or "none"
                     raise StepCreditError(f"which model? The server lists {listed}", hint="Client(url, model='...')")
                 self._setting = msgspec.structs.replace(self._setting, model=names[0])
             return self._sender
 
 
 def key_of(variable: str) -> str | None:
-    """The API key, None if there is none."""
-    return os.environ.get(variable) or None
+    """The API key, without blanks around it, as a file's last line end; None if there is none.
+
+    Raises:
+        StepCreditError: it has a character in it that no key can have.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key.isprintable():
+        raise StepCreditError(f"{variable} holds more than a key: there is a line end or the like in it")
+    return key or None
 
 
 def base_of(url: str) -> str:
     """Where the endpoints hang: "/v1" if the URL has no path.
 
     Raises:
-        StepCreditError: it is no URL of a server, or has a password in it.
+        StepCreditError: it is no URL of a server, or has a password, a query or a fragment in it.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    if "@" in url or "?" in url or "#" in url:  # not repeated: it may be a secret
+        raise StepCreditError(
+            "a URL with a password, a query or a fragment in it would be shown and kept", hint="key_env=..., a variable"
+        )
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        usable = False
+    if not usable:
         raise StepCreditError(f"{url!r} is no URL of a server", hint="such as http://localhost:8000 or https://host/v1")
-    if parts.username or parts.password:
-        raise StepCreditError("a URL with a password in it would be shown and kept", hint="key_env=..., a variable")
     return url.rstrip("/") if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1"

@@ -9,12 +9,11 @@ large batches. Requests to doors leave at once, and a plan goes on as soon as it
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
+from math import isfinite
 from typing import Any, TypeVar
-
-import numpy as np
 
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Ask, BudgetSpent, Check, Continue, Failed, Force, Plan, Request, Score
@@ -95,6 +94,9 @@ async def _bunches(plans: Iterable[Plan[T]], models: Models, at_once: int) -> As
     async def run(place: int, plan: Plan[T]) -> None:
         try:
             done.put_nowait((place, await _walk(plan, batches), None))
+        except (asyncio.CancelledError, GeneratorExit):  # if this run ends nobody hears it; else nobody would be told
+            text = f"plan {place} was given up while it waited: was the model that it asks closed?"
+            done.put_nowait((place, None, StepCreditError(text)))
         except Exception as error:
             done.put_nowait((place, None, error))
         finally:
@@ -132,11 +134,13 @@ async def _bunches(plans: Iterable[Plan[T]], models: Models, at_once: int) -> As
 
 async def _walk(plan: Plan[T], batches: "_Batches") -> T:
     """One plan from beginning to end."""
+    if not isinstance(plan, Generator):
+        raise StepCreditError(f"a plan is a generator; got {type(plan).__name__}", hint="a function that yields: f()")
     try:
         asked = next(plan)
         while True:
             try:
-                replies = await batches.answer(asked)
+                replies = await batches.answer(_requests(asked))
             except BudgetSpent as error:
                 asked = plan.throw(error)
             else:
@@ -145,6 +149,15 @@ async def _walk(plan: Plan[T], batches: "_Batches") -> T:
         return end.value  # type: ignore[no-any-return]
     finally:
         plan.close()
+
+
+def _requests(asked: Any) -> Sequence[Request]:
+    """What a plan asks, if it is that."""
+    if isinstance(asked, Sequence) and all(isinstance(one, Request) for one in asked):
+        return asked
+    raise StepCreditError(
+        f"a plan must yield a list of requests; got {asked!r:.80}", hint="(reply,) = yield [Ask(...)]"
+    )
 
 
 class _Batches:
@@ -271,17 +284,30 @@ def call(model: Any, requests: Sequence[Request]) -> list[Any]:
             replies = model([r.prefix for r in requests], [r.continuation for r in requests])  # type: ignore[union-attr]
         case Check():
             replies = model([r.answer for r in requests], [r.reference for r in requests])  # type: ignore[union-attr]
+    if isinstance(replies, str) or not hasattr(replies, "__len__"):
+        raise StepCreditError(f"the {first.to} gave {type(replies).__name__}; expected a list, a reply per request")
     if len(replies) != len(requests):
         raise StepCreditError(f"the {first.to} gave {len(replies)} replies to {len(requests)} requests")
-    return [_told(reply, first.to) for reply in replies]
+    if isinstance(first, Score | Check):
+        return [_number(reply, first) for reply in replies]
+    return [Failed(f"the {first.to} did not answer") if reply is None else reply for reply in replies]
 
 
-def _told(reply: Any, who: str) -> Any:
+def _number(reply: Any, asked: Score | Check) -> float | Failed:
+    """A score, or a verdict from 0 to 1."""
     if reply is None:
-        return Failed(f"the {who} did not answer")
-    if isinstance(reply, float | np.floating):
-        return float(reply) if reply == reply else Failed(f"the {who} gave no number")
-    return reply
+        return Failed(f"the {asked.to} did not answer")
+    if isinstance(reply, Failed):
+        return reply
+    try:
+        number = float("no number" if isinstance(reply, str | bytes) else reply)
+    except (TypeError, ValueError):
+        raise StepCreditError(f"the {asked.to} gave {reply!r:.80}; expected a number, or None") from None
+    if not isfinite(number):
+        return Failed(f"the {asked.to} gave no number")
+    if isinstance(asked, Check) and not 0 <= number <= 1:
+        return Failed(f"the {asked.to} gave {number:g}; expected 1 (right) to 0 (wrong)")
+    return number
 
 
 async def collect(plans: Iterable[Plan[T]], models: Models, *, at_once: int = AT_ONCE) -> list[T]:

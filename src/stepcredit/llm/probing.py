@@ -146,13 +146,13 @@ class _Asker:
                 data = await response.read()
         except (self._wrong, TimeoutError, OSError) as error:
             return f"no reply: {error or type(error).__name__}"
-        text = said(data)
+        text = said(data, self._key)
         if response.status != 200:
-            return f"{response.status}: {text.replace(self._key, '***') if self._key else text}"
+            return f"{response.status}: {text}"
         try:
             reply = msgspec.json.decode(data)
             _text(reply)
-        except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+        except (msgspec.DecodeError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
             return f"no reply of this kind: {text}"
         return reply  # type: ignore[no-any-return]
 

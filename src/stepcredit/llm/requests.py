@@ -9,6 +9,7 @@ run against functions, a model on this machine or a server, alone or a thousand 
 """
 
 from collections.abc import Generator, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ import msgspec
 from stepcredit.errors import StepCreditError
 
 T = TypeVar("T")
+ENDS = r"(?i)\banswer\b\s*(?:is)?\s*:|\\boxed\{|^####"
+"""Pattern of a step that completes a solution, for models that do not say whether they ended by themselves."""
 
 
 class Continue(msgspec.Struct, frozen=True):
@@ -88,6 +91,16 @@ class Failed(msgspec.Struct, frozen=True):
 
 class BudgetSpent(StepCreditError):
     """The budget does not hold another request, so it was not sent. Raised where the plan waits for its replies."""
+
+
+def draw_of(*named: object) -> int:
+    """A `draw` by its names: equal names, equal draw, in every process.
+
+    >>> draw_of(0, "task", 1) == draw_of(0, "task", 1) != draw_of(0, "task", 2)
+    True
+    """
+    text = "|".join(map(str, named))
+    return int.from_bytes(blake2b(text.encode(), digest_size=6).digest(), "little")
 
 
 def side_by_side(plans: Iterable[Plan[T]]) -> Plan[list[T]]:

@@ -122,11 +122,19 @@ class Sender:
 
     async def names(self) -> list[str]:
         """The models that the server lists; none if it does not answer."""
+        found = await self.listed()
+        return [] if isinstance(found, Outcome) else found
+
+    async def listed(self) -> list[str] | Outcome:
+        """The models that the server lists, or why it does not."""
         try:
             async with self._session.get(self.line.url + "/models", allow_redirects=False) as response:
-                return models(await self._body(response)) if response.status == 200 else []
-        except (self._http.ClientError, TimeoutError, BadReply):
-            return []
+                data = await self._body(response)
+                return models(data) if response.status == 200 else self._refused(response.status, data, None)
+        except (self._http.ClientError, TimeoutError) as error:
+            return Outcome(Use(), why=self._clean(str(error) or f"no reply within {self.line.timeout:g} s"))
+        except BadReply as error:
+            return Outcome(Use(), why=self._clean(error.reason))
 
     async def close(self) -> None:
         """Give up what is under way, at its worst case."""
@@ -275,7 +283,7 @@ class Sender:
 
     def _refused(self, status: int, data: bytes, wait: str | None) -> Outcome:
         again = status in _TRANSIENT or (status >= 500 and status != 501)
-        why = f"the server answered {status}: {self._clean(said(data))}"
+        why = f"the server answered {status}: {said(data, self.secret())}"
         seconds = retry_after(wait) if again else None
         if seconds is not None:
             until = asyncio.get_running_loop().time() + min(LONGEST_WAIT, seconds)
@@ -288,8 +296,9 @@ class Sender:
         return text.replace(key, "***") if key else text
 
 
-def said(data: bytes) -> str:
-    """What a server says is wrong, in one line of at most 300 characters."""
+def said(data: bytes, secret: str | None = None) -> str:
+    """What a server says is wrong, in one line of at most 300 characters; without the secret, of which a cut would
+    leave the beginning, and without what drives a terminal."""
     try:
         body = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -297,7 +306,8 @@ def said(data: bytes) -> str:
     for name in ("error", "message", "detail"):
         if isinstance(body, dict) and name in body:
             body = body[name]
-    return " ".join(str(body).split())[:300]
+    text = str(body).replace(secret, "***") if secret else str(body)
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split())[:300])
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> float | None:

@@ -177,10 +177,13 @@ class Store:
                 self._file.close()
 
     def _begin(self) -> None:
-        if self.path is not None:
+        (version,) = self._file.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in self._file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= {"replies", "journal", "processes"}:
+            raise StepCreditError(f"{self.path} is a database of something else", hint="another file, or a new one")
+        if self.path is not None and version <= VERSION:
             self._wal()
             self._file.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._file.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise StepCreditError(f"{self.path} was written by a newer stepcredit", hint="pip install -U stepcredit")
         if version < VERSION:

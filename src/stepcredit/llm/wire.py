@@ -26,6 +26,7 @@ PATHS: Mapping[Kind, str] = {
     "echo": "/completions",
     "pooling": "/pooling",
 }
+_MOST = 1 << 40  # tokens: a count beyond it is none, and many such would not fit the journal
 _ENDED = ("stop", "eos", "eos_token", "stop_sequence", "end_turn")
 _AROUND: Mapping[Kind, int] = {
     "chat": 256,
@@ -107,7 +108,7 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
     draw of one prompt another.
 
     Raises:
-        StepCreditError: another kind of request.
+        StepCreditError: another kind of request; a temperature below 0, infinite or NaN.
     """
     if not isinstance(request, Continue | Ask | Force | Score):
         raise StepCreditError(f"a model server answers Continue, Ask, Force and Score; got {type(request).__name__}")
@@ -131,6 +132,8 @@ def call_of(request: Asked, setting: Setting, kind: Kind, *, part: int = 0) -> C
         temperature = setting.answer_temperature if isinstance(request, Ask) else request.temperature
         logprobs, draw = None if ask else setting.logprobs, request.draw
         history = () if isinstance(request, Ask) else request.history
+        if not 0 <= temperature < math.inf:
+            raise StepCreditError(f"a temperature of {temperature}; expected 0 or more, and finite")
         given = _prompt(kind, request.prompt, prefix, setting.system, history)
         size = len(((setting.system or "") + "".join(t for _, t in history) + request.prompt + prefix).encode())
         size += 16 * len(history)
@@ -258,9 +261,7 @@ def read(call: Call, data: bytes) -> Reply:
     choices = sorted(body.choices, key=lambda c: c.index)[: call.n]
     if not choices:
         raise BadReply("the reply has no choices")
-    usage = body.usage
-    if usage is not None and min(usage.prompt_tokens, usage.completion_tokens) < 0:
-        raise BadReply("the reply counts fewer than 0 tokens")
+    usage = _counted(body.usage)
     if isinstance(call.request, Force):
         drafts = [_forced(call.request, choices[0])]
     else:
@@ -274,6 +275,13 @@ def read(call: Call, data: bytes) -> Reply:
     )
 
 
+def _counted(usage: _Usage | None) -> _Usage | None:
+    """Counts that can be."""
+    if usage is not None and not all(0 <= n <= _MOST for n in (usage.prompt_tokens, usage.completion_tokens)):
+        raise BadReply(f"the reply counts fewer than 0 tokens, or more than {_MOST:,}")
+    return usage
+
+
 def _scored(data: bytes) -> Reply:
     """The chance of the last label at the last token, of a reward model that tells both at each."""
     body = _decoded(data, _Pooled, "the reply")
@@ -281,7 +289,7 @@ def _scored(data: bytes) -> Reply:
     score = rows[-1][-1] if rows and rows[-1] else math.nan
     if not math.isfinite(score):
         raise BadReply("the reply has no score at its last token", again=False)
-    used = body.usage
+    used = _counted(body.usage)
     return Reply((), None if used is None else used.prompt_tokens, None if used is None else 0, score=score)
 
 

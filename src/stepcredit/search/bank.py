@@ -36,7 +36,9 @@ class Solved:
     def __post_init__(self) -> None:
         for name in ("observations", "thoughts"):
             if len(getattr(self, name)) not in (0, len(self.steps)):
-                raise StepCreditError(f"{len(getattr(self, name))} {name} for {len(self.steps)} steps")
+                raise StepCreditError(
+                    f"{len(getattr(self, name))} {name} for {len(self.steps)} steps", hint="one per step, or none"
+                )
 
     def upto(self, step: int) -> str:
         """The problem and its steps, the one of this index marked as the key step."""
@@ -104,7 +106,7 @@ class StepBank:
         """The bank itself, or one of the rollouts in a file.
 
         Raises:
-            StepCreditError: none is given.
+            StepCreditError: none is given; in the file no rollout has an outcome of 1.
         """
         if given is None:
             raise StepCreditError(
@@ -113,8 +115,10 @@ class StepBank:
             )
         if isinstance(given, StepBank):
             return given
-        batch = read(given)
-        return cls.from_rollouts(batch.records or ())
+        bank = cls.from_rollouts(read(given).records or ())
+        if not bank.solved:
+            raise StepCreditError(f"no rollout in {given} succeeded: there is nothing to show", hint="outcomes of 1")
+        return bank
 
     @classmethod
     def from_rollouts(cls, rollouts: Iterable[Rollout], embedder: Embedder | None = None, least: float = 1.0) -> Self:

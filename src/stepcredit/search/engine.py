@@ -6,17 +6,16 @@ Each move that asks a model is a plan: a policy says `nodes = yield from search.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
 from stepcredit.data.layout import Floats
-from stepcredit.llm.requests import Ask, BudgetSpent, Continue, Failed, Plan, Score
+from stepcredit.llm.requests import ENDS, Ask, BudgetSpent, Continue, Failed, Plan, Score, draw_of
 from stepcredit.ops import Aggregate, highest, weighted_vote
 from stepcredit.protocols import Environment, Sample
-from stepcredit.search.ledger import Ledger
+from stepcredit.search.ledger import Ledger, written
 from stepcredit.search.tree import NAN, Node, Tree
 
 
@@ -52,7 +51,7 @@ class Writing:
     longest: int = 2048
     temperature: float = 0.8
     depth: int = 40
-    ends: str = r"(?i)\banswer\b\s*(?:is)?\s*:|\\boxed\{|^####"
+    ends: str = ENDS
     answer: Callable[[str], str | None] = lambda text: last_line(text)
     same: Callable[[str], str] = lambda answer: " ".join(answer.split())
 
@@ -265,8 +264,7 @@ class Search:
     def draw(self) -> int:
         """A number of its own for each request of this search."""
         self._draws += 1
-        named = f"{self.seed}|{self.task.name}|{self._draws}".encode()
-        return int.from_bytes(blake2b(named, digest_size=6).digest(), "little")
+        return draw_of(self.seed, self.task.name, self._draws)
 
     def question(self, node: Node, to: str) -> Score:
         """The request for an opinion of this step after what stands before it."""
@@ -274,6 +272,10 @@ class Search:
         return Score(self.task.prompt + self.prefix(node.parent), node.text, to)
 
     # Choices, for `choose`
+
+    def first(self) -> Node | None:
+        """The complete solution that was there first, of policies that try once."""
+        return next(iter(self.tree.leaves()), None)
 
     def best(self, how: Aggregate = "last", nodes: Sequence[Node] | None = None) -> Node | None:
         """The complete solution of the largest score; where none has a score, of the answer that most have."""
@@ -311,15 +313,8 @@ class Search:
         if isinstance(reply, Failed):
             self.notes.append(f"node {node.place}: no continuation: {reply.reason}")
             return []
-        self.ledger.calls += len(reply)
         for sample in reply:
-            written = _written(sample)
-            self.ledger.unknown += written is None
-            self.ledger.prefill += sample.read or 0
-            if to == "sampler":
-                self.ledger.decode += written or 0
-            else:
-                self.ledger.draft += written or 0
+            self.ledger.charge(sample, to)
         return list(reply)
 
     def step(self, parent: Node, sample: Sample, more: str = "") -> Node:
@@ -332,7 +327,7 @@ class Search:
             raise BudgetSpent("the search has no actions left")
         text = (more + sample.text).removesuffix(self.writing.separator)
         logp = NAN if sample.logp is None or not sample.logp.size else float(sample.logp.sum())
-        child = self.tree.add(parent, text, tokens=_written(sample), logp=logp)
+        child = self.tree.add(parent, text, tokens=written(sample), logp=logp)
         if parent.world is not None:
             self._act(child, parent.world)
         else:
@@ -367,9 +362,9 @@ class Search:
         """A sample as the rest of a solution: its steps, one below the other; the last of them."""
         text = sample.text
         parts = [p for p in text.split(self.writing.separator) if p.strip()] or [""]
-        written = _written(sample)
+        total = written(sample)
         sizes = np.array([max(len(p), 1) for p in parts], float)
-        shares = None if written is None else np.diff(np.round(np.cumsum([0, *sizes]) / sizes.sum() * written))
+        shares = None if total is None else np.diff(np.round(np.cumsum([0, *sizes]) / sizes.sum() * total))
         for i, part in enumerate(parts):
             tokens = None if shares is None else int(shares[i])
             node = self.tree.add(node, part, tokens=tokens)
@@ -382,9 +377,3 @@ def last_line(text: str) -> str | None:
     """The last line with something on it, without "Answer:" before it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return re.sub(r"(?i)^(the )?(final )?answer\s*(is)?\s*:\s*", "", lines[-1]) or None if lines else None
-
-
-def _written(sample: Sample) -> int | None:
-    if sample.written is not None:
-        return sample.written
-    return len(sample.tokens) if sample.tokens or not sample.text else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from stepcredit.errors import StepCreditError
 from stepcredit.llm.drive import Models
 from stepcredit.llm.server import Answer, Reply, WireError, WireRequest
 from stepcredit.protocols import Sample
@@ -49,10 +50,13 @@ def over_search(
             manner = replace(manner, max_tokens=asked.max_tokens)
         drawn = next(fresh) if asked.seed is None else asked.seed % 2**63
         found: dict[int, Found] = {}
-        async for place, one in asolve(tasks, policy, models, writing=manner, limits=limits, seed=drawn, **options):
-            found[place] = one
-            if heard is not None:
-                heard(one)
+        try:
+            async for place, one in asolve(tasks, policy, models, writing=manner, limits=limits, seed=drawn, **options):
+                found[place] = one
+                if heard is not None:
+                    heard(one)
+        except StepCreditError as error:  # of the models, not of the request
+            raise WireError(502, f"the search ended: {error.message}") from None
         samples = [_sample(found[i], whole, asked.stop) for i in range(len(tasks))]
         return [samples[i : i + asked.n] for i in range(0, len(samples), asked.n)]
 

@@ -1,13 +1,12 @@
-"""What policies ask a judge, and how they read it: the texts quoted, the verdict a number or a choice."""
+"""What policies ask judges and scorers by themselves, and how they read it: a number, a choice, an opinion."""
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from stepcredit.evidence._prompts import Part, quoted
-from stepcredit.llm.requests import Failed
-from stepcredit.protocols import Sample
+from stepcredit.llm.requests import BudgetSpent, Failed, Force, Plan, Score
 from stepcredit.search.engine import Search
-from stepcredit.search.ledger import Ledger
 from stepcredit.search.tree import NAN, Node
 
 
@@ -62,13 +61,22 @@ def mark(node: Node, value: float, why: str | None) -> None:
     node.score, node.status, node.reason = value, "ok" if why is None else "failed", why
 
 
-def book(ledger: Ledger, sample: Sample, to: str) -> None:
-    """Charge a sample that a policy asked for by itself."""
-    written = sample.written if sample.written is not None else len(sample.tokens) if sample.tokens else None
-    ledger.calls += 1
-    ledger.unknown += written is None
-    ledger.prefill += sample.read or 0
-    if to == "sampler":
-        ledger.decode += written or 0
+def heard(node: Node, reply: float | Failed) -> None:
+    """Keep a scorer's reply, or why there is none, as the score of a node."""
+    if isinstance(reply, Failed):
+        mark(node, NAN, reply.reason)
     else:
-        ledger.draft += written or 0
+        mark(node, float(reply), None)
+
+
+def opinions(search: Search, requests: Sequence[Score | Force], who: str = "scorer") -> Plan[list[Any]]:
+    """The replies to questions of a policy's own, each paid as an opinion.
+
+    Raises:
+        BudgetSpent: they do not all fit.
+    """
+    if search.ledger.room("score") < len(requests):
+        raise BudgetSpent(f"the search has no opinions of the {who} left")
+    replies = yield list(requests)
+    search.ledger.score += len(requests)
+    return list(replies)

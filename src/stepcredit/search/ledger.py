@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stepcredit.errors import UnknownName
+from stepcredit.protocols import Sample
 
 KINDS = ("calls", "prefill", "decode", "draft", "tool", "score", "judge")
 
@@ -38,6 +39,17 @@ class Ledger:
         """Tokens written."""
         return self.decode + self.draft
 
+    def charge(self, sample: Sample, to: str) -> None:
+        """Count a sample. to: the model that was asked; any but "sampler" counts as draft."""
+        tokens = written(sample)
+        self.calls += 1
+        self.unknown += tokens is None
+        self.prefill += sample.read or 0
+        if to == "sampler":
+            self.decode += tokens or 0
+        else:
+            self.draft += tokens or 0
+
     def room(self, kind: str) -> float:
         """How much of this kind may still be spent; inf = no limit."""
         spent: int = getattr(self, kind)
@@ -51,3 +63,10 @@ class Ledger:
     def spent(self) -> dict[str, int]:
         """Counts by kind, those of nothing left out."""
         return {k: n for k in (*KINDS, "unknown") if (n := getattr(self, k))}
+
+
+def written(sample: Sample) -> int | None:
+    """Tokens of a sample; None = nobody counted them."""
+    if sample.written is not None:
+        return sample.written
+    return len(sample.tokens) if sample.tokens or not sample.text else None

@@ -22,14 +22,27 @@ def ranked(scores: Floats) -> Ints:
 
 def distinct(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
     """(the first of each text under each parent, the others); blanks around a text do not tell it apart."""
-    first = {(id(n.parent), n.text.strip()): n for n in reversed(nodes)}
-    kept = [n for n in nodes if first[id(n.parent), n.text.strip()] is n]
-    return kept, [n for n in nodes if first[id(n.parent), n.text.strip()] is not n]
+    first = {(n.parent, n.text.strip()): n for n in reversed(nodes)}
+    kept = [n for n in nodes if first[n.parent, n.text.strip()] is n]
+    return kept, [n for n in nodes if first[n.parent, n.text.strip()] is not n]
+
+
+def once(nodes: Sequence[Node]) -> list[Node]:
+    """The `distinct` ones; those that say the same again are thrown away."""
+    kept, again = distinct(nodes)
+    for node in again:
+        node.kept = False
+    return kept
 
 
 def ended(search: Search) -> list[Node]:
     """Complete solutions; where all were thrown away, those."""
     return search.tree.leaves() or [n for n in search.tree.nodes if n.ended and not n.facts.get("aside")]
+
+
+def most_valuable(search: Search) -> Node | None:
+    """The complete solution of the largest backed-up value, the first of equals; one without a value stands last."""
+    return max(search.tree.leaves(), key=lambda n: n.value if n.visits else -np.inf, default=None)
 
 
 def best(search: Search, how: Aggregate = "last") -> Node | None:

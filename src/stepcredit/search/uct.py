@@ -46,14 +46,6 @@ def descend(root: Node, c: float) -> Node:
         node = known[int(np.argmax(uct(value, visits, node.visits, c)))]
 
 
-def distinct(children: Sequence[Node]) -> list[Node]:
-    """One of each step; those that say the same again are thrown away."""
-    first: dict[str, Node] = {}
-    for child in children:
-        child.kept = first.setdefault(child.text.strip(), child) is child
-    return list(first.values())
-
-
 def grow(
     search: Search,
     *,

@@ -22,7 +22,7 @@ CARD = PlanCard(
     asks=("sampler", "verifier"),
     may_ask=("scorer",),
     needs="a reference answer; with values='scorer' the value model of the round before, in [-1, 1]",
-    cost="n steps an iteration, and a verdict for each solution that ends",
+    cost="`expand` steps an iteration, and a verdict for each solution that ends",
     departures="The given rollouts are in the tree from the beginning, each backed up once. Code in steps is not "
     "executed. A prior that the model does not tell is even. A verdict or value that is not known is not backed "
     "up, where the code takes it as -1.",
@@ -41,9 +41,9 @@ def alphamath(
     works: list[Work],
     *,
     iterations: int = 40,
-    n: int = 5,
+    expand: int = 5,
     depth: int = 8,
-    c: float = 1.25,
+    c: float = 1.5,
     values: Literal["none", "scorer"] = "none",
     leaf: Literal["parent", "children"] = "parent",
     given: bool = True,
@@ -56,15 +56,17 @@ def alphamath(
     The first round has no values: 0. A solution of `depth` steps that has not ended is wrong. No first error is told.
 
     Args:
-        iterations: expansions. n: steps drawn at each; those that read alike are one. c: of the selection.
+        iterations: expansions. expand: steps drawn at each; those that read alike are one. c: of the selection.
         values: who tells the value of a state. leaf: "children", each new child is backed up by its own value instead.
         given: whether the given rollouts are in the tree.
 
     Raises:
-        StepCreditError: n < 1, iterations < 0, depth < 1.
+        StepCreditError: expand < 1, iterations < 0, depth < 1.
     """
-    if n < 1 or iterations < 0 or depth < 1:
-        raise StepCreditError(f"n and depth must be at least 1, iterations at least 0; got {n}, {depth}, {iterations}")
+    if expand < 1 or iterations < 0 or depth < 1:
+        raise StepCreditError(
+            f"expand and depth must be at least 1, iterations at least 0; got {expand}, {depth}, {iterations}"
+        )
     tree = Grown(works)
     for steps, right in tree.given() if given else []:
         if right == right:
@@ -76,7 +78,7 @@ def alphamath(
         for _ in range(iterations):
             if tree.root.facts.get("closed"):
                 break
-            yield from _expand(tree, _select(tree, c), n, depth, values, leaf)
+            yield from _expand(tree, _select(tree, c), expand, depth, values, leaf)
     except BudgetSpent as error:
         facts["budget"] = error.message
     if iterations and not works[0].spent.get("sample"):  # the outcomes of the given rollouts alone are no search

@@ -12,7 +12,7 @@ from stepcredit.evidence._prompts import Unreadable, last, quoted
 from stepcredit.label._grow import NAN, Grown, State, Steps, back_up
 from stepcredit.label.labels import Labels, first_wrong
 from stepcredit.label.work import Work
-from stepcredit.llm.requests import Ask, BudgetSpent, Check, Failed, Plan
+from stepcredit.llm.requests import BudgetSpent, Check, Failed, Plan
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -27,8 +27,8 @@ CARD = PlanCard(
     may_ask=("checker", "judge"),
     needs="a reference answer; a tool that checks a step, as the checker (a function: steps, what stands before them "
     "-> 1, 0 or NaN), or a judge with access to one",
-    cost="`children` steps and a completion a round, and a check of every step once",
-    departures="The given rollouts are in the tree from the beginning; rounds=0 draws nothing. The first step of a "
+    cost="`expand` steps and a completion an iteration, and a check of every step once",
+    departures="The given rollouts are in the tree from the beginning; iterations=0 draws nothing. The first step of a "
     "simulation is checked too. A simulation is drawn in one go; one longer than `depth` has failed, as in the code, "
     "and no solution is made of it. A step that could not be checked is not judged; the reward counts it as 0, as "
     "the code does.",
@@ -37,15 +37,15 @@ CARD = PlanCard(
 
 PRESETS = {
     "code": Preset({"select": "random"}, "JerryPlain/GroundedPRMCode (code read): its descent takes a random child"),
-    "given": Preset({"rounds": 0}, "ours: the checks of the given rollouts alone"),
+    "given": Preset({"iterations": 0}, "ours: the checks of the given rollouts alone"),
 }
 
 
 def groundedprm(
     works: list[Work],
     *,
-    rounds: int = 10,
-    children: int = 3,
+    iterations: int = 10,
+    expand: int = 3,
     depth: int = 5,
     c: float = 1.414,
     decay: float = 0.9,
@@ -62,19 +62,19 @@ def groundedprm(
     v = +1 or -1 of the M simulated steps between the first and the last, F of the outcome.
 
     Args:
-        rounds: simulations, each from a child that has none. children: steps drawn at an expansion. depth: most steps
+        iterations: simulations, each from a child that has none. expand: steps drawn at an expansion. depth: most steps
             of a simulation. c: of "uct", mean + c sqrt(ln N_parent / N). decay: per level.
         select: how the descent goes on below states whose children all have a simulation.
         enough: right and as many wrong solutions end the search. tool: who checks steps. retries: how often a judge
             whose reply failed or could not be read is asked again. kind: "value", the label is [value_t > 0].
 
     Raises:
-        StepCreditError: children, depth or enough < 1, rounds < 0.
+        StepCreditError: expand, depth or enough < 1, iterations or retries < 0.
     """
-    if min(children, depth, enough) < 1 or min(rounds, retries) < 0:
+    if min(expand, depth, enough) < 1 or min(iterations, retries) < 0:
         raise StepCreditError(
-            "children, depth and enough are at least 1, rounds and retries at least 0; "
-            f"got {children}, {depth}, {enough}, {rounds}, {retries}"
+            "expand, depth and enough are at least 1, iterations and retries at least 0; "
+            f"got {expand}, {depth}, {enough}, {iterations}, {retries}"
         )
     tree = Grown(works)
     facts: dict[str, Any] = {}
@@ -82,14 +82,14 @@ def groundedprm(
         for steps, right in tree.given():
             tree.walk(steps, right)
             yield from _credit(tree, tree.state(steps[:1]), steps, right, decay, tool, retries)
-        for _ in range(rounds):
+        for _ in range(iterations):
             rights = [right >= 0.5 for _, right in tree.ended()]
             start = None if min(rights.count(True), rights.count(False)) >= enough else _descend(tree, c, select)
             if start is None:
                 break
             if not start.facts.get("expanded"):
                 start.facts["expanded"] = True
-                yield from tree.extend(start, children)
+                yield from tree.extend(start, expand)
                 yield from tree.settle([start])
             fresh = [s for s in start.children if _fresh(s)]
             if fresh:
@@ -201,11 +201,11 @@ def _check(tree: Grown, states: list[State], tool: str, retries: int) -> Plan[No
         before = [tree.prefix(s.steps[:-1]) for s in left]
         if tool == "checker":
             replies = yield [Check(s.steps[-1], tree.prompt + b, "checker") for s, b in zip(left, before, strict=True)]
+            tree.works[0].book("tool", len(left))
         else:
             task = tree.works[0].record.task or ""
             prompts = [check_prompt(task, list(s.steps[:-1]), s.steps[-1]) for s in left]
-            replies = yield [Ask(p, tree.draw()) for p in prompts]
-        tree.works[0].book("tool" if tool == "checker" else "judge", len(left))
+            replies = yield from tree.ask(prompts)
         for state, reply in zip(left, replies, strict=True):
             state.checked, state.reason = _read(reply)
         left = [s for s in left if s.checked != s.checked]

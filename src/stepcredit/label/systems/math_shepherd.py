@@ -6,7 +6,7 @@ import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.errors import StepCreditError
-from stepcredit.label.labels import Labels, first_wrong
+from stepcredit.label.labels import Labels, first_wrong, until
 from stepcredit.label.work import Work
 from stepcredit.llm.requests import Plan
 from stepcredit.shelf import PlanCard
@@ -61,15 +61,8 @@ def math_shepherd(
             (share,) = yield from work.probe(t, n)
             if share == 0:
                 break
-    value = work.shares() if stop == "never" else _until(work.shares())
+    value = work.shares()
+    if stop == "first_zero":  # the last step's outcome was not looked at either
+        value = until(value, value == 0)
     hard = np.where(np.isnan(value), np.nan, (value > threshold).astype(float))
     return work.labels(label=hard if kind == "hard" else value, value=value, first_error=first_wrong(hard))
-
-
-def _until(value: np.ndarray) -> np.ndarray:
-    """What stands behind the first zero was not looked at, the last step's outcome neither."""
-    zero = np.flatnonzero(value == 0)
-    out = value.copy()
-    if zero.size:
-        out[zero[0] + 1 :] = np.nan
-    return out

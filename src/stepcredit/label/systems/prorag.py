@@ -9,7 +9,7 @@ from stepcredit.evidence._prompts import Unreadable, last, quoted
 from stepcredit.label._grow import NAN, Grown, State, back_up, puct
 from stepcredit.label.labels import Labels
 from stepcredit.label.work import Work
-from stepcredit.llm.requests import Ask, BudgetSpent, Failed, Plan
+from stepcredit.llm.requests import BudgetSpent, Failed, Plan
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -22,7 +22,7 @@ CARD = PlanCard(
     evidence="official code read",
     asks=("sampler", "verifier", "judge"),
     needs="a sampler that retrieves by itself, and the answers; the paper's verifier is token F1",
-    cost="`width` steps and a completion for every simulation that makes something new; a question to the judge per "
+    cost="`expand` steps and a completion for every simulation that makes something new; a question to the judge per "
     "state with two visited children",
     departures="The pairs for its process reward model alone. The judge's prompt is ours. Given rollouts are in the "
     "tree from the beginning. What is simulated is not in the tree, but labeled with it.",
@@ -34,7 +34,7 @@ def prorag(
     works: list[Work],
     *,
     simulations: int = 200,
-    width: int = 5,
+    expand: int = 5,
     depth: int = 10,
     c: float = 2.5,
     gamma: float = 0.99,
@@ -49,17 +49,17 @@ def prorag(
     All other steps are not judged. `facts` hold the pairs on a solution's way: step, chosen, rejected.
 
     Args:
-        simulations: descents. width: steps drawn at an expansion; those that read alike are one. depth: longest way.
+        simulations: descents. expand: steps drawn at an expansion; those that read alike are one. depth: longest way.
         least: children visited at least so often are looked into for pairs of their own.
         retries: how often a judge whose reply failed or could not be read is asked again.
 
     Raises:
-        StepCreditError: width, depth or least < 1, simulations or retries < 0.
+        StepCreditError: expand, depth or least < 1, simulations or retries < 0.
     """
-    if min(width, depth, least) < 1 or min(simulations, retries) < 0:
+    if min(expand, depth, least) < 1 or min(simulations, retries) < 0:
         raise StepCreditError(
-            "width, depth and least are at least 1, simulations and retries at least 0; "
-            f"got {width}, {depth}, {least}, {simulations}, {retries}"
+            "expand, depth and least are at least 1, simulations and retries at least 0; "
+            f"got {expand}, {depth}, {least}, {simulations}, {retries}"
         )
     tree = Grown(works)
     drawn: dict[tuple[str, ...], float] = {}
@@ -69,7 +69,7 @@ def prorag(
             back_up(tree.walk(steps, right), right, gamma)
     try:
         for _ in range(simulations):
-            if not (yield from _simulate(tree, drawn, width, depth, c, gamma)):
+            if not (yield from _simulate(tree, drawn, expand, depth, c, gamma)):
                 break
         yield from _pairs(tree, least, retries)
     except BudgetSpent as error:
@@ -79,7 +79,7 @@ def prorag(
 
 
 def _simulate(
-    tree: Grown, drawn: dict[tuple[str, ...], float], width: int, depth: int, c: float, gamma: float
+    tree: Grown, drawn: dict[tuple[str, ...], float], expand: int, depth: int, c: float, gamma: float
 ) -> Plan[bool]:
     """One descent; False where the tree cannot grow."""
     at = tree.root
@@ -99,7 +99,7 @@ def _simulate(
         back_up(at, at.right, gamma)
         return True
     at.facts["expanded"] = True
-    made = yield from tree.extend(at, width)
+    made = yield from tree.extend(at, expand)
     if made:
         yield from _play(tree, made[int(tree.rng.integers(len(made)))], drawn, gamma)
     return True
@@ -165,8 +165,7 @@ def _pairs(tree: Grown, least: int, retries: int) -> Plan[None]:
             if not asked:
                 break
             prompts = [pair_prompt(task, list(s.steps), known) for s, known in asked]
-            replies = yield [Ask(p, tree.draw()) for p in prompts]
-            tree.works[0].book("judge", len(asked))
+            replies = yield from tree.ask(prompts)
             asked = [one for one, reply in zip(asked, replies, strict=True) if not _settled(*one, reply)]
         level = [k for s in level for k in s.children if k.visits >= least]
 

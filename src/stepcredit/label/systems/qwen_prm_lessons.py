@@ -11,7 +11,7 @@ from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.label._judge_first import judge_first
 from stepcredit.label.combine import consensus
-from stepcredit.label.labels import NONE, Labels, first_wrong
+from stepcredit.label.labels import NONE, Labels, first_wrong, until
 from stepcredit.label.work import Work
 from stepcredit.llm.requests import Failed, Plan
 from stepcredit.shelf import PlanCard
@@ -91,7 +91,8 @@ def qwen_prm_lessons(
         (share,) = yield from work.probe(t, n)
         if not share > threshold:
             break
-    value = _until(work.shares(), threshold)
+    shares = work.shares()
+    value = until(shares, ~(shares > threshold))
     found = _labels(work, value, first_wrong(np.where(np.isnan(value), np.nan, (value > threshold).astype(float))))
     said: int | Failed = Failed("not asked: completions could not be told")
     if found.first_error is not None:
@@ -125,15 +126,6 @@ def sections_of(steps: Sequence[str]) -> list[str | None]:
         for word in _HEADING.findall(step):
             now = "reasoning" if word.lower() == "reasoning" else "perception"
         out.append(now)
-    return out
-
-
-def _until(value: Floats, threshold: float) -> Floats:
-    """What stands behind the first error was not looked at, the last step's outcome neither."""
-    low = np.flatnonzero(~(value > threshold))
-    out = value.copy()
-    if low.size:
-        out[low[0] + 1 :] = np.nan
     return out
 
 

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
-from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import BudgetSpent, Failed, Plan, Score
+from stepcredit.llm.requests import Plan, Score
 from stepcredit.search.engine import Search
-from stepcredit.search.judging import mark
-from stepcredit.search.tree import NAN, Node
+from stepcredit.search.judging import heard, opinions
+from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
 Route = Literal["router", "score", "oracle"]
@@ -44,6 +43,10 @@ PRESETS = {
         system="rsd",
         title="Reward-Guided Speculative Decoding for Efficient LLM Reasoning",
         paper="arXiv:2501.19324",
+        bibtex="""@misc{liao2025reward,
+  title={Reward-Guided Speculative Decoding for Efficient LLM Reasoning},
+  author={Liao, Baohao and Xu, Yuhui and Dong, Hanze and Li, Junnan and Monz, Christof and Savarese, Silvio and others},
+  eprint={2501.19324}, archivePrefix={arXiv}, year={2025}}""",
         needs="a draft model and a process reward model",
         evidence="official code read",
     ),
@@ -103,9 +106,7 @@ def arbitrage(
         temperature: of both models.
         annotate: the router reads who wrote each step: "Model 0:" the draft, "Model 1:" the large model.
     """
-    if route not in ("router", "score", "oracle"):
-        raise StepCreditError(f"route must be router, score or oracle; got {route!r}")
-    search.choose = lambda: next(iter(search.tree.leaves()), None)
+    search.choose = search.first
     at_tie = ties or ("target" if route == "score" else "draft")
     node = search.root
     while not node.ended:
@@ -143,12 +144,9 @@ def _stays(search: Search, draft: Node, route: Route, threshold: float, ties: st
 
 
 def _ask_router(search: Search, draft: Node, annotate: bool) -> Plan[None]:
-    if search.ledger.room("score") < 1:
-        raise BudgetSpent("the search has no opinions of the router left")
-    (reply,) = yield [Score(_context(search, draft, annotate), _told(draft, annotate), to="router")]
-    search.ledger.score += 1
-    failed = isinstance(reply, Failed)
-    mark(draft, NAN if failed else float(reply), reply.reason if failed else None)
+    asked = Score(_context(search, draft, annotate), _told(draft, annotate), to="router")
+    (reply,) = yield from opinions(search, [asked], "router")
+    heard(draft, reply)
 
 
 def _context(search: Search, draft: Node, annotate: bool) -> str:

@@ -1,6 +1,7 @@
 """BAVT: a value tree of agent steps that turns from trying around to pushing on as the budget runs out."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Failed, Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.judging import mark, question, read_number
+from stepcredit.search.picking import most_valuable
 from stepcredit.search.tree import Node
+from stepcredit.search.weighing import softmax
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -52,9 +55,7 @@ def budget_weights(values: Floats, left: float) -> Floats:
     v = np.asarray(values, float)
     if left <= 0:
         return np.asarray(np.arange(v.size) == np.argmax(v), float)
-    x = np.log(np.maximum(v, 1e-12)) / left
-    w = np.exp(x - x.max())
-    return np.asarray(w / w.sum())
+    return softmax(np.log(np.maximum(v, 1e-12)) / left)
 
 
 def enough_steps(advances: int, chance: float, error: float) -> int:
@@ -96,7 +97,7 @@ def bavt(
     """
     if not 0 < low <= start <= high:
         raise StepCreditError(f"values must be 0 < low <= start <= high; got {low}, {start}, {high}")
-    search.choose = lambda: max(search.tree.leaves(), key=_worth, default=None)
+    search.choose = partial(most_valuable, search)
     kept_back = reserve or search.writing.max_tokens
     opening = ("Answer:" if search.task.world is None else "") if forced is None else forced
     search.root.value, search.root.visits = start, 1
@@ -121,10 +122,6 @@ def bavt(
                 break
         child.kept = useful or child.ended
     return (yield from _answer(search, open_, opening, kept_back, lead))
-
-
-def _worth(node: Node) -> float:
-    return node.value if node.visits else -np.inf
 
 
 def _plan(search: Search) -> Plan[str]:

@@ -3,13 +3,12 @@
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
 from stepcredit.credit.card import Preset
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.ops import Aggregate
 from stepcredit.search.engine import Search
+from stepcredit.search.picking import ranked
 from stepcredit.search.tree import Node
 from stepcredit.shelf import PlanCard
 
@@ -25,7 +24,8 @@ CARD = PlanCard(
     needs="a task written in steps",
     cost="n steps and n opinions per depth",
     departures="n below the width is an error (search-and-learn then prunes nothing). A step that could not be scored "
-    "is kept last. With completed='compete' complete solutions stay in the beam, as its_hub does.",
+    "is kept last. With completed='compete' complete solutions stay in the beam, as its_hub does. The default n is "
+    "ours (its configuration: 4).",
     code="https://github.com/huggingface/search-and-learn (sal/search/beam_search.py)",
 )
 
@@ -70,12 +70,14 @@ def beam(
         yield from search.score(fresh)
         done = [k for k in kept if k.ended] if completed == "compete" else []
         pool = [c for c in fresh if completed == "compete" or not c.ended] + done
+        again: list[Node] = []
         if distinct:
             first: dict[str, Node] = {}
-            pool = [c for c in pool if first.setdefault(search.prefix(c), c) is c]
+            again = [c for c in pool if first.setdefault(search.prefix(c), c) is not c]
+            pool = list(first.values())
         kept = _top(search, pool, n // width, how)
-        for node in pool:
-            node.kept = node.ended or node in kept
+        for node in [*pool, *again]:
+            node.kept = node in kept or (node.ended and node not in again)
         if all(node.ended for node in kept):
             break
         each = max(n // max(sum(not k.ended for k in kept), 1), 1)
@@ -83,6 +85,4 @@ def beam(
 
 
 def _top(search: Search, pool: list[Node], k: int, how: Aggregate) -> list[Node]:
-    scores = search.tree.aggregated(pool, how)
-    order = np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable")
-    return [pool[i] for i in order[:k].tolist()]
+    return [pool[i] for i in ranked(search.tree.aggregated(pool, how))[:k].tolist()]

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Literal
 
 from stepcredit.credit.card import Preset
+from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.ops import Aggregate
 from stepcredit.search.engine import Search
@@ -45,7 +46,12 @@ def best_of_n(
     Args:
         how: agg; of "product", "mean", ... see `ops.aggregate`.
         choose: "best", one solution; "vote", weighted majority.
+
+    Raises:
+        StepCreditError: n < 1.
     """
+    if n < 1:
+        raise StepCreditError(f"n must be at least 1; got {n}")
     search.choose = partial(search.best if choose == "best" else search.vote, how)
     leaves = (yield from search.complete([search.root], n))[0]
     yield from search.score([node for leaf in leaves for node in leaf.path])

@@ -43,14 +43,14 @@ def booststep(
 
     Args:
         bank: solved problems, or the file of rollouts that succeeded. floor: theta, least likeness.
-        most: steps; after more of them, or a step that the solution has already, the task is answered in one go.
-        again: the step is written again although no example was found.
+        most: steps; a longer solution, or one that repeats a step, is given up and the task answered in one go.
+        again: the step is written again although no example was found. temperature: of all samples.
 
     Raises:
         StepCreditError: there is no bank.
     """
     shown = StepBank.of(bank, "booststep")
-    search.choose = lambda: next(iter(search.tree.leaves()), None)
+    search.choose = search.first
     node = search.root
     while not node.ended:
         made = (yield from search.propose([node], 1, temperature=temperature))[0]

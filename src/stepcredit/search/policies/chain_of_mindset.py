@@ -18,8 +18,9 @@ from stepcredit.shelf import PlanCard
 CARD = PlanCard(
     title="Chain of Mindset: Reasoning with Adaptive Cognitive Modes",
     paper="arXiv:2602.10063",
-    bibtex="""@misc{com2026,
+    bibtex="""@misc{jiang2026mindset,
   title={Chain of Mindset: Reasoning with Adaptive Cognitive Modes},
+  author={Jiang, Tianyi and An, Arctanx and Feng, Hengyi and Zhai, Naixin and Li, Haodong and Yu, Xiaomin and others},
   eprint={2602.10063}, archivePrefix={arXiv}, year={2026}}""",
     evidence="secondary text",
     asks=("sampler", "judge"),
@@ -80,7 +81,7 @@ def chain_of_mindset(
             "chain_of_mindset writes thoughts, and steps of a live environment are actions",
             hint="beam, mcts, swe_search",
         )
-    search.choose = lambda: next(iter(search.tree.leaves()), None)
+    search.choose = search.first
     node = search.root
     while not node.ended:
         made = (yield from search.propose([node], 1, before=META))[0]

@@ -1,6 +1,7 @@
 """COS(M+O)S: tree search over plot steps that are surprising enough, and not too surprising."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import BudgetSpent, Continue, Failed, Plan
 from stepcredit.search.engine import Search
-from stepcredit.search.judging import book
+from stepcredit.search.judging import opinions
+from stepcredit.search.picking import most_valuable, once
 from stepcredit.search.tree import NAN, Node, Tree
-from stepcredit.search.uct import distinct, finished, grow
+from stepcredit.search.uct import finished, grow
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -26,7 +28,7 @@ CARD = PlanCard(
     asks=("sampler", "simulator", "scorer"),
     may_ask=("incoherence",),
     needs="a sampler of plot steps, a simulator that tells them out and gives log-probabilities, a scorer",
-    cost="`samples` steps, as many expansions and opinions, per iteration",
+    cost="`expand` steps, as many expansions and opinions, per iteration",
     departures="From the abstract alone: all constants are ours. Equal steps under one parent count once. What the "
     "simulator tells is kept as the answer to the step. In a live environment the world answers, and the "
     "surprise is that of the action. Where the search ends without a complete solution the most valuable "
@@ -63,7 +65,7 @@ def cosmos(
     search: Search,
     *,
     iterations: int = 16,
-    samples: int = 3,
+    expand: int = 3,
     c: float = 1.0,
     curious: float = 1.0,
     incoherent: float = 0.0,
@@ -73,17 +75,19 @@ def cosmos(
     """Monte Carlo tree search, the value of a step v = score + w_c * curiosity - w_i * incoherence.
 
     Args:
-        samples: new steps per iteration. c: exploration of UCT = Q + c * sqrt(ln N_p / N).
+        expand: new steps per iteration. c: exploration of UCT = Q + c * sqrt(ln N_p / N).
         curious: w_c. incoherent: w_i; 0: nobody is asked.
         mu, sigma: the surprise (nats per token) that is liked best, and how far from it still pleases.
 
     Raises:
-        StepCreditError: the simulator gives no log-probabilities while curiosity counts.
+        StepCreditError: iterations or expand below 1; the simulator gives no log-probabilities while curiosity counts.
     """
-    search.choose = lambda: max(search.tree.leaves(), key=_worth, default=None)
+    if iterations < 1 or expand < 1:
+        raise StepCreditError(f"iterations and expand must be at least 1; got {iterations}, {expand}")
+    search.choose = partial(most_valuable, search)
 
-    def expand(node: Node) -> Plan[Sequence[Node]]:
-        made = distinct((yield from search.propose([node], samples))[0])
+    def widen(node: Node) -> Plan[Sequence[Node]]:
+        made = once((yield from search.propose([node], expand))[0])
         if search.task.world is None:
             yield from _simulate(search, made, curious)
         return [n for n in made if n.kept]
@@ -91,13 +95,9 @@ def cosmos(
     def evaluate(nodes: Sequence[Node]) -> Plan[Floats]:
         return (yield from _values(search, nodes, curious, incoherent, (mu, sigma)))
 
-    yield from grow(search, iterations=iterations, c=c, expand=expand, evaluate=evaluate)
+    yield from grow(search, iterations=iterations, c=c, expand=widen, evaluate=evaluate)
     yield from finished(search)
     return None
-
-
-def _worth(node: Node) -> float:
-    return node.value if node.visits else -np.inf
 
 
 def _known(surprise: float) -> float:
@@ -112,9 +112,8 @@ def _known(surprise: float) -> float:
 def _simulate(search: Search, nodes: Sequence[Node], curious: float) -> Plan[None]:
     """What each step comes to, as its answer."""
     wide = search.writing.max_tokens
-    if min(search.ledger.room(k) for k in ("tokens", "draft")) < wide * len(nodes):
-        raise BudgetSpent("the search has spent its budget")
-    if search.ledger.room("calls") < len(nodes):
+    room = search.ledger.room
+    if room("calls") < len(nodes) or min(room("tokens"), room("draft")) < wide * len(nodes):
         raise BudgetSpent("the search has spent its budget")
     heat, stop = search.writing.temperature, (search.writing.separator,)
     task = search.task
@@ -127,7 +126,7 @@ def _simulate(search: Search, nodes: Sequence[Node], curious: float) -> Plan[Non
             node.kept, node.reason = False, reply.reason if isinstance(reply, Failed) else "no expansion"
             continue
         sample = reply[0]
-        book(search.ledger, sample, "simulator")
+        search.ledger.charge(sample, "simulator")
         node.observation = sample.text.removesuffix(search.writing.separator)
         if curious and sample.text:
             told = sample.logp is not None and sample.logp.size
@@ -150,8 +149,5 @@ def _values(
 
 
 def _incoherence(search: Search, nodes: Sequence[Node]) -> Plan[Floats]:
-    if search.ledger.room("score") < len(nodes):
-        raise BudgetSpent("the search has no opinions of the scorer left")
-    replies = yield [search.question(n, "incoherence") for n in nodes]
-    search.ledger.score += len(nodes)
+    replies = yield from opinions(search, [search.question(n, "incoherence") for n in nodes])
     return np.array([NAN if isinstance(r, Failed) else float(r) for r in replies])

@@ -28,7 +28,8 @@ CARD = PlanCard(
     needs="a task written in steps",
     cost="n steps and n opinions per depth; with a lookahead n more steps for each step of it",
     departures="Of a subtree's last candidates only the complete ones are solutions. A candidate without a score is "
-    "taken only where none has one. Complete candidates thrown away on the way are answered from if no subtree ends.",
+    "taken only where none has one. Complete candidates thrown away on the way are answered from if no subtree ends. "
+    "The default n is ours (its configuration: 4).",
     code="https://github.com/huggingface/search-and-learn (sal/search/diverse_verifier_tree_search.py)",
 )
 

@@ -46,7 +46,7 @@ def tokens_saved(beams: int, width: int, length: int, tau: int) -> float:
     return beams * length / (beams * tau + beams / width * max(length - tau, 0))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Begun:
     """The beginning of a step, where it stands in the tree, and what was sampled for it."""
 
@@ -126,16 +126,16 @@ def _end(search: Search, begun: Sequence[_Begun], tau: int, rescore: bool) -> Pl
     cut = [b for b in begun if not b.sample.finished and left > 0]
     asked = [_request(search, b.parent, b.sample.text, 1, left) for b in cut]
     replies = (yield from search.sample(asked)) if cut else []
-    rest = {id(b): samples for b, samples in zip(cut, replies, strict=True)}
+    rest = dict(zip(cut, replies, strict=True))
     whole = []
     for one in begun:
-        if id(one) not in rest:
+        if one not in rest:
             node = search.step(one.parent, one.sample)
-        elif rest[id(one)]:
-            node = search.step(one.parent, rest[id(one)][0], one.sample.text)
+        elif rest[one]:
+            node = search.step(one.parent, rest[one][0], one.sample.text)
         else:
             continue
-        node.tokens = None if node.tokens is None else node.tokens + (one.sample.written or 0) * (id(one) in rest)
+        node.tokens = None if node.tokens is None else node.tokens + (one.sample.written or 0) * (one in rest)
         if not rescore:
             node.score, node.status, node.reason = one.node.score, one.node.status, one.node.reason
         node.facts["beginning"] = one.node.place

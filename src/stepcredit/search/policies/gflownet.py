@@ -11,8 +11,8 @@ from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.picking import best, vote
-from stepcredit.search.policies.particle_filter import softmax
 from stepcredit.search.tree import Node
+from stepcredit.search.weighing import softmax
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(

@@ -1,16 +1,14 @@
 """GlimpRouter: one token of a small model tells by its entropy who writes the step."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import BudgetSpent, Continue, Failed, Plan
-from stepcredit.protocols import Sample
+from stepcredit.llm.requests import Continue, Plan
 from stepcredit.search.engine import Search
-from stepcredit.search.judging import book
 from stepcredit.search.tree import NAN, Node
 from stepcredit.shelf import PlanCard
 
@@ -79,7 +77,7 @@ def glimprouter(
     Raises:
         StepCreditError: the small model tells neither log-probabilities nor entropy of its next token.
     """
-    search.choose = lambda: next(iter(search.tree.leaves()), None)
+    search.choose = search.first
     node, thought = search.root, 0
     while not node.ended:
         text, entropy = ("", NAN) if node.depth < first else (yield from _glimpse(search, node))
@@ -115,16 +113,12 @@ def _answer(search: Search, node: Node, close: str, answer: bool, temperature: f
 
 def _glimpse(search: Search, node: Node) -> Plan[tuple[str, float]]:
     """(the small model's next token, how undecided it was)."""
-    ledger = search.ledger
-    if min(ledger.room("calls"), ledger.room("tokens"), ledger.room("draft")) < 1:
-        raise BudgetSpent("the search has spent its budget")
-    reply: Any
-    task = search.task
-    (reply,) = yield [Continue(task.prompt, search.prefix(node), 1, 1, 0.0, (), search.draw(), "draft", task.history)]
-    if isinstance(reply, Failed) or not reply:
+    task, before = search.task, search.prefix(node)
+    asked = Continue(task.prompt, before, 1, 1, 0.0, (), search.draw(), "draft", task.history)
+    (samples,) = yield from search.sample([asked])
+    if not samples:
         return "", NAN
-    sample: Sample = reply[0]
-    book(ledger, sample, "draft")
+    sample = samples[0]
     if sample.top_logp:
         return sample.text, top_entropy(sample.top_logp[0])
     if sample.entropy is not None and sample.entropy.size:

@@ -13,8 +13,9 @@ from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.judging import mark
+from stepcredit.search.picking import once
 from stepcredit.search.tree import NAN, Node
-from stepcredit.search.uct import back_up, distinct, finished, uct
+from stepcredit.search.uct import back_up, finished, uct
 from stepcredit.shelf import PlanCard
 
 Bound = Literal["puct", "uct", "alphazero"]
@@ -192,7 +193,7 @@ def _pick(search: Search, node: Node, children: Sequence[Node], c: float, bound:
 
 def _expand(search: Search, node: Node, n: int, prior: Prior, whole: bool) -> Plan[list[Node]]:
     """New steps, one of each text, with their priors; `whole`: these sum to 1."""
-    fresh = distinct((yield from search.propose([node], n))[0])
+    fresh = once((yield from search.propose([node], n))[0])
     for child in fresh:
         child.prior = 1.0 / len(fresh) if prior == "even" else geometric_mean(child.logp, child.tokens)
         if child.prior != child.prior and child.text:

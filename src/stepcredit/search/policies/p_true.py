@@ -29,13 +29,14 @@ CARD = PlanCard(
   author={Kadavath, Saurav and Conerly, Tom and Askell, Amanda and Henighan, Tom and Drain, Dawn and Perez, Ethan and
     others},
   eprint={2207.05221}, archivePrefix={arXiv}, year={2022}}""",
-    evidence="secondary text",
+    evidence="derived",
     asks=("sampler",),
     may_ask=("forcer", "judge"),
     needs="a sampler that tells the likeliest next tokens, or a forcer; else a judge, who says True or False",
     cost="n whole solutions and n questions of one token (two log-probabilities each by a forcer)",
-    departures="The wording is ours. Of an option that is not among the likeliest tokens the least of these is taken, "
-    "an upper bound. A solution whose question failed has no score.",
+    departures="From the abstract, and as is common: the wording is ours. Of an option that is not among the likeliest "
+    "tokens the least of these is taken, an upper bound. A solution whose question failed has no score. The paper "
+    "draws 30 solutions.",
 )
 
 PRESETS = {

@@ -14,6 +14,7 @@ from stepcredit.ops import Aggregate, weighted_vote
 from stepcredit.search.engine import Search
 from stepcredit.search.picking import best
 from stepcredit.search.tree import Node
+from stepcredit.search.weighing import effective_size, softmax, systematic
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -55,39 +56,6 @@ def log_odds(score: Floats) -> Floats:
     """[n] ln(s / (1 - s)) of chances held within [1e-7, 1 - 1e-7]; NaN stays."""
     s = np.clip(np.asarray(score, float), _EDGE, 1 - _EDGE)
     return np.asarray(np.log(s) - np.log1p(-s))
-
-
-def softmax(log_weights: Floats) -> Floats:
-    """[n] weights that sum to 1; what is not known (NaN) weighs as the mean of the others.
-
-    >>> softmax(log_odds(np.array([0.9, 0.5, 0.1]))).round(4).tolist()
-    [0.8901, 0.0989, 0.011]
-    >>> softmax(np.array([0.0, np.nan, np.log(3.0)])).round(4).tolist()
-    [0.1667, 0.3333, 0.5]
-    """
-    x = np.asarray(log_weights, float)
-    known = ~np.isnan(x)
-    if not known.any():
-        return np.full(x.size, 1 / max(x.size, 1))
-    w = np.exp(np.where(known, x, -np.inf) - x[known].max())
-    w[~known] = w[known].mean()
-    return np.asarray(w / w.sum())
-
-
-def effective(weights: Floats) -> float:
-    """Particles that would do as well: 1 / sum w^2.
-
-    >>> effective(np.array([0.5, 0.5, 0.0, 0.0]))
-    2.0
-    """
-    return float(1 / np.sum(np.square(weights)))
-
-
-def resample(chances: Floats, n: int, rng: np.random.Generator) -> Ints:
-    """[n] places drawn in proportion, by systematic resampling: one draw, evenly spaced, so that the numbers of copies
-    are within one of their means."""
-    at = (rng.random() + np.arange(n)) / n
-    return np.asarray(np.minimum(np.searchsorted(np.cumsum(chances), at, side="right"), chances.size - 1), np.int64)
 
 
 @dataclass
@@ -176,8 +144,8 @@ def _sweep(
         yield from search.score(nodes if how == "last" else [s for node in nodes for s in node.path])
         _weigh(everyone, log_odds(search.tree.aggregated(nodes, how)))
         p = softmax(_weights(search, everyone, weight, how))
-        if effective(p) <= threshold * len(everyone) + 1e-9:
-            drawn = resample(p, len(particles), search.rng)
+        if effective_size(p) <= threshold * len(everyone) + 1e-9:
+            drawn = systematic(p, len(particles), search.rng.random())
             particles = _redrawn(everyone, drawn, p, len(guides))
     for guide, end in zip(guides, kept, strict=True):
         guide.node = end
@@ -197,10 +165,10 @@ def _weigh(particles: Sequence[_Particle], odds: Floats) -> None:
 
 def _redrawn(everyone: Sequence[_Particle], drawn: Ints, p: Floats, guides: int) -> list[_Particle]:
     """Copies of those that were drawn, all of equal weight; what nobody stands at any more is not kept."""
-    standing = {id(everyone[int(k)].node) for k in drawn}
+    standing = {everyone[int(k)].node for k in drawn}
     for i, x in enumerate(everyone):
         x.node.facts["weight"] = round(float(p[i]), 6)
-        x.node.kept = id(x.node) in standing
+        x.node.kept = x.node in standing
     for guide in everyone[len(everyone) - guides :]:
         guide.node.kept, guide.weight = True, 0.0
     return [_Particle(everyone[int(k)].node, 0.0, everyone[int(k)].counted) for k in drawn]

@@ -11,7 +11,8 @@ from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import quoted
 from stepcredit.llm.requests import Ask, BudgetSpent, Failed, Plan, Score
 from stepcredit.search.engine import Search
-from stepcredit.search.judging import mark
+from stepcredit.search.judging import heard, mark, opinions
+from stepcredit.search.picking import ranked
 from stepcredit.search.tree import NAN, Node
 from stepcredit.shelf import PlanCard
 
@@ -26,7 +27,7 @@ CARD = PlanCard(
     asks=("sampler", "scorer", "retriever"),
     may_ask=("gate",),
     needs="a retriever (query -> documents as one text), and a scorer that reads them before the task",
-    cost="beams * samples steps, opinions and searches per depth",
+    cost="beams * expand steps, opinions and searches per depth",
     departures="How the query is made is not established: the task and the step. A step that could not be judged "
     "stands last. The sum favors long solutions, as rewards are not negative; how='mean' does not.",
 )
@@ -51,30 +52,30 @@ def pra(
     search: Search,
     *,
     beams: int = 4,
-    samples: int = 16,
+    expand: int = 16,
     when: Literal["always", "never", "gate"] = "always",
     how: Literal["sum", "mean"] = "sum",
 ) -> Plan[Node | None]:
     """Of the next steps of each beam the `beams` best stay, by the sum of r_1 .. r_t, each judged with documents.
 
     Args:
-        beams: B. samples: b, next steps per beam.
+        beams: B. expand: b, next steps per beam.
         when: documents are searched for "always", "never", or where the gate's opinion of the step is above 0.5.
         how: "sum" of the rewards of a solution, or "mean".
 
     Raises:
-        StepCreditError: no beams or samples.
+        StepCreditError: beams or expand below 1.
     """
-    if beams < 1 or samples < 1:
-        raise StepCreditError(f"beams and samples must be at least 1; got {beams}, {samples}")
+    if beams < 1 or expand < 1:
+        raise StepCreditError(f"beams and expand must be at least 1; got {beams}, {expand}")
     search.choose = lambda: _best(search.tree.leaves(), how)
     kept = [search.root]
     while kept and not all(n.ended for n in kept):
-        made = yield from search.propose(kept, samples)
+        made = yield from search.propose(kept, expand)
         fresh = [child for children in made for child in children]
         yield from _judge(search, fresh, when)
         pool = [n for n in kept if n.ended] + fresh
-        kept = _top(pool, beams, how)
+        kept = _order(pool, how)[:beams]
         for node in pool:
             node.kept = node.ended or node in kept
         if not fresh:
@@ -88,24 +89,17 @@ def _judge(search: Search, nodes: Sequence[Node], when: str) -> Plan[None]:
     if when == "gate":
         looked = yield from _gated(search, nodes)
     documents = yield from _documents(search, looked)
-    if search.ledger.room("score") < len(nodes):
-        raise BudgetSpent("the search has no opinions of the scorer left")
     asked = [n for n in nodes if n not in documents or documents[n] is not None]
-    replies = yield [Score(_shown(documents.get(n)) + _before(search, n), n.text) for n in asked]
-    search.ledger.score += len(asked)
-    for node, reply in zip(asked, replies, strict=True):
-        failed = isinstance(reply, Failed)
-        mark(node, NAN if failed else float(reply), reply.reason if failed else None)
+    requests = [Score(_shown(documents.get(n)) + _before(search, n), n.text) for n in asked]
+    for node, reply in zip(asked, (yield from opinions(search, requests)), strict=True):
+        heard(node, reply)
     for node in nodes:
         if node not in asked:
             mark(node, NAN, "no documents: the retriever failed")
 
 
 def _gated(search: Search, nodes: Sequence[Node]) -> Plan[list[Node]]:
-    if search.ledger.room("score") < len(nodes):
-        raise BudgetSpent("the search has no opinions of the gate left")
-    replies = yield [Score(_before(search, n), n.text, to="gate") for n in nodes]
-    search.ledger.score += len(nodes)
+    replies = yield from opinions(search, [Score(_before(search, n), n.text, to="gate") for n in nodes], "gate")
     return [n for n, reply in zip(nodes, replies, strict=True) if not isinstance(reply, Failed) and reply > 0.5]
 
 
@@ -132,13 +126,7 @@ def _before(search: Search, node: Node) -> str:
 
 
 def _order(nodes: Sequence[Node], how: Literal["sum", "mean"]) -> list[Node]:
-    total = steered([n.scores() for n in nodes], how)
-    order = np.argsort(-np.where(np.isnan(total), -np.inf, total), kind="stable")
-    return [nodes[i] for i in order.tolist()]
-
-
-def _top(nodes: Sequence[Node], k: int, how: Literal["sum", "mean"]) -> list[Node]:
-    return _order(nodes, how)[:k]
+    return [nodes[i] for i in ranked(steered([n.scores() for n in nodes], how)).tolist()]
 
 
 def _best(nodes: Sequence[Node], how: Literal["sum", "mean"]) -> Node | None:

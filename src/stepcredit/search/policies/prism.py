@@ -15,6 +15,7 @@ from stepcredit.llm.requests import Failed, Plan
 from stepcredit.search.engine import Search
 from stepcredit.search.judging import mark, parts_of, question, read_word
 from stepcredit.search.tree import NAN, Node
+from stepcredit.search.weighing import effective_size, systematic
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -79,31 +80,6 @@ def particle_weights(scores: Floats, temperature: float = 0.7) -> Floats:
     """
     s = np.asarray(scores, float)
     return np.where(s <= 0, 0.0, np.maximum(s, 0.0) ** (1 / temperature))
-
-
-def effective_size(weights: Floats) -> float:
-    """(sum w)^2 / sum w^2; 0 where all are 0.
-
-    >>> round(effective_size(particle_weights(np.array([1, 0.75, 0.15, 0]))), 4)
-    2.0715
-    """
-    w = np.asarray(weights, float)
-    squares = float((w * w).sum())
-    return float(w.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def systematic(weights: Floats, u: float) -> Ints:
-    """[N] places drawn by one u in [0, 1/N): positions u + k/N in the cumulated weights; in turn where all are 0.
-
-    >>> systematic(particle_weights(np.array([1, 0.75, 0.15, 0])), 0.1).tolist()
-    [0, 0, 1, 1]
-    """
-    w = np.asarray(weights, float)
-    if not w.sum() > 0:
-        return np.arange(w.size)
-    held = np.cumsum(w) / w.sum()
-    held[-1] = 1.0
-    return np.searchsorted(held, u + np.arange(w.size) / w.size, side="right").astype(np.int64)
 
 
 def capped(places: Ints, most: int, rng: np.random.Generator, texts: Sequence[str] | None = None) -> Ints:
@@ -233,7 +209,7 @@ def _resample(search: Search, crowd: list[Node], temperature: float, ess: float,
     weights = particle_weights(scores, temperature)
     if not places or scores.max() < 1e-6 or effective_size(weights) >= ess * len(places):
         return
-    drawn = systematic(weights, float(search.rng.uniform(0, 1 / len(places))))
+    drawn = systematic(weights, len(places), search.rng.random())
     texts = [search.text(crowd[i]) for i in places]
     drawn = capped(drawn, max(math.ceil(copies * len(places)), 1), search.rng, texts)
     held = [crowd[places[j]] for j in drawn.tolist()]

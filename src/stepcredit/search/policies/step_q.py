@@ -7,10 +7,11 @@ import numpy as np
 from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
 from stepcredit.errors import StepCreditError
-from stepcredit.llm.requests import BudgetSpent, Failed, Force, Plan
+from stepcredit.llm.requests import Failed, Force, Plan
 from stepcredit.ops import highest
 from stepcredit.search.engine import Search
-from stepcredit.search.judging import mark
+from stepcredit.search.judging import mark, opinions
+from stepcredit.search.picking import distinct
 from stepcredit.search.tree import NAN, Node
 from stepcredit.shelf import PlanCard
 
@@ -60,18 +61,16 @@ def step_q(
     """
     if n < 1:
         raise StepCreditError(f"n must be at least 1; got {n}")
-    search.choose = lambda: next((x for x in search.tree.leaves()), None)
+    search.choose = search.first
     node = search.root
     while not node.ended:
         made = (yield from search.propose([node], n))[0]
         if not made:
             return None
-        first = {c.text: c for c in reversed(made)}
-        distinct = [c for c in made if first[c.text] is c]
-        if len(distinct) > 1:
-            yield from _judge(search, distinct, beta, by)
-        place = highest(np.array([c.score for c in distinct])) or 0
-        node = distinct[place]
+        fresh, _ = distinct(made)
+        if len(fresh) > 1:
+            yield from _judge(search, fresh, beta, by)
+        node = fresh[highest(np.array([c.score for c in fresh])) or 0]
         for child in made:
             child.kept = child is node
     return node
@@ -82,13 +81,11 @@ def _judge(search: Search, nodes: list[Node], beta: float, by: str) -> Plan[None
         yield from search.score(nodes)
         return
     models = ("forcer", "reference") if by == "implicit" else ("forcer",)
-    if search.ledger.room("score") < len(models) * len(nodes):
-        raise BudgetSpent("the search has no opinions of the Q-model left")
     parent = nodes[0].parent
     assert parent is not None
     prefix = search.task.prompt + search.prefix(parent)
-    replies = yield [Force(prefix, node.text, to=to) for to in models for node in nodes]
-    search.ledger.score += len(replies)
+    asked = [Force(prefix, node.text, to=to) for to in models for node in nodes]
+    replies = yield from opinions(search, asked, "Q-model")
     for i, node in enumerate(nodes):
         mine = replies[i :: len(nodes)]
         bad = next((r for r in mine if isinstance(r, Failed)), None)

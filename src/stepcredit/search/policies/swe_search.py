@@ -16,6 +16,7 @@ from stepcredit.search._swe_terms import Terms, Weights, mean_reward, terms
 from stepcredit.search.engine import Search
 from stepcredit.search.judging import mark, question, read_number
 from stepcredit.search.tree import Node
+from stepcredit.search.weighing import softmax
 from stepcredit.shelf import PlanCard
 
 Choose = Literal["trajectory", "final", "debate"]
@@ -153,8 +154,7 @@ def _select(
     if select == "best" or np.isinf(score).any():
         place = int(np.argmax(score))
     else:
-        p = np.exp(score - score.max())
-        place = int(search.rng.choice(score.size, p=p / p.sum()))
+        place = int(search.rng.choice(score.size, p=softmax(score)))
     may[place].facts["terms"] = found[place].known()
     return may[place]
 
@@ -162,8 +162,8 @@ def _select(
 def _finished(search: Search) -> list[Node]:
     """One finished step per step that it follows."""
     leaves = search.tree.leaves()
-    first = {id(n.parent): n for n in reversed(leaves)}
-    return [n for n in leaves if first[id(n.parent)] is n]
+    first = {n.parent: n for n in reversed(leaves)}
+    return [n for n in leaves if first[n.parent] is n]
 
 
 def _enough(search: Search, enough: float | None, least: int, most: int | None) -> bool:

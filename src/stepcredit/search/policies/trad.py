@@ -83,7 +83,7 @@ def trad(
         StepCreditError: there is no bank, or it has no thoughts.
     """
     shown = StepBank.of(bank, "trad")
-    search.choose = lambda: next(iter(search.tree.leaves()), None)
+    search.choose = search.first
     node = search.root
     while not node.ended:
         (thought,) = yield from search.ask([question(search, node, THOUGHT)])
