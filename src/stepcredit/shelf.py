@@ -93,7 +93,7 @@ class PlannerShelf:
         return sorted(out)
 
     def get(self, name: str) -> Planner:
-        """The member of this name, "beam" or "beam@its-hub", or of a Python file, "my_policy.py" or "my_policy.py@mine".
+        """The member of this name, "beam" or "beam@its-hub", or of a Python file, "my_policy.py", "my_policy.py@mine".
 
         Raises:
             UnknownName: no such member or preset. StepCreditError: no such file; a card or a function is not there.
@@ -124,7 +124,14 @@ class PlannerShelf:
         """A function of yours as a member."""
         none = "not said"
         card = PlanCard(
-            title=function.__name__, paper="", bibtex="", evidence="derived", asks=(), needs=none, cost=none, departures=none
+            title=function.__name__,
+            paper="",
+            bibtex="",
+            evidence="derived",
+            asks=(),
+            needs=none,
+            cost=none,
+            departures=none,
         )
         return Planner(self.kind, function.__name__, function.__name__, function, card, {})
 

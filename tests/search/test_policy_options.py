@@ -195,3 +195,13 @@ def test_the_weights_of_swe_search_are_those_of_its_options():
     assert searched(root_bonus=1000.0, **{**weights, "expansions": 2})[0]["root"] == pytest.approx(1000 * np.exp(0.5))
     whole = {**weights, "expansions": 3}
     assert "bad_child" not in searched(**whole)[1] and searched(edits="^look", **whole)[1]["bad_child"] == 5 * 130
+
+
+@pytest.mark.parametrize(("completed", "parents"), [("aside", {"x", "y"}), ("compete", {"x"})])
+def test_a_complete_solution_of_a_beam_takes_a_place_only_where_it_competes(completed, parents):
+    table = {"x\n": "Answer: x", "y\n": "Answer: y"}
+    turn = iter(["Answer: now", "x\n", "y\n", "z\n"] * 2)
+    sampler = Scripted(lambda p: table.get(p.splitlines(keepends=True)[-1]) or next(turn))
+    given = {"sampler": sampler.sampler, "scorer": scorer({"Answer: now": 0.95, "x": 0.9, "y": 0.8}, 0.1)}
+    found = run("beam", given, "Q\n", n=4, width=2, completed=completed)
+    assert {n.parent.text for n in found.tree.nodes if n.depth == 2} == parents

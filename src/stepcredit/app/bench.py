@@ -206,6 +206,9 @@ def labels(
     data: Data = None,
     puzzles: Annotated[int | None, typer.Option(help="Puzzles of Game of 24.", min=2)] = None,
     method: Annotated[list[str], typer.Option("--method", "-M", metavar="NAME", help="Only these label systems.")] = [],  # noqa: B006
+    http: Annotated[
+        bool, typer.Option("--http/--direct", help="Ask sampler and judge over HTTP (needs stepcredit[http]), or not.")
+    ] = True,
     seed: Seed = 0,
     quick: Quick = False,
     store: StoreFile = None,
@@ -214,12 +217,14 @@ def labels(
     json: Json = False,
 ) -> None:
     """Step labels against exact truth, by the calls they cost: Monte Carlo, the search for the first error, trees,
-    judges, tools, filters; beside labels that looked at nothing. The model is a tabular twin of GPT-4 (with --data;
-    else our default policy) on Game of 24, asked over HTTP; chains of 8, 16 and 32 steps have one known error.
+    judges, tools, filters; beside labels that looked at nothing, and beside what papers report. The model is a tabular
+    twin of GPT-4 (with --data; else our default policy) on Game of 24, and a more able one; judges are the truth with
+    an error rate; both are asked over HTTP. Chains of 8, 16 and 32 steps have one known error. With --data programs
+    also check the steps of GSM8K.
 
     Example: stepcredit bench labels --quick
     """
-    given = {"data": data, "puzzles": puzzles, "methods": tuple(method)}
+    given = {"data": data, "puzzles": puzzles, "methods": tuple(method), "http": http}
     _bench("labels", given, seed, quick, store, jobs, plots, json)
 
 

@@ -1,12 +1,15 @@
 """Chains of steps with one known error, and a model that completes them: how many calls does it take to find it?
 
 A solution has T steps. Its first wrong step e is drawn evenly. The model completes a prefix without an error rightly
-with chance  skill^(steps left)  (each step that it still has to write is right with chance `skill`), and never repairs
-one. So values fall towards the front, as with real completers, and an unlucky zero misleads whoever trusts it.
+with chance  skill^(steps left)  (each step that it still has to write is right with chance `skill`), one with an error
+with chance  repair * skill^(steps left).  So values fall towards the front, as with real completers: an unlucky zero
+names a step that is right (too early), a lucky repair passes one that is wrong (too late).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 
@@ -24,12 +27,13 @@ class Chains:
     length: int
     skill: float
     count: int
+    repair: float = 0.0
     seed: int = 0
     first_error: Ints = field(init=False)
 
     def __post_init__(self) -> None:
-        self._rng = np.random.default_rng([self.seed, self.length])
-        self.first_error = self._rng.integers(0, self.length, self.count)
+        self.first_error = np.random.default_rng([self.seed, self.length]).integers(0, self.length, self.count)
+        self._asked: Counter[str] = Counter()
 
     def rollouts(self) -> list[Rollout]:
         """The solutions; each is a task of its own, and failed."""
@@ -53,15 +57,21 @@ class Chains:
         temperature: float = 1.0,
         stop: Sequence[str] = (),
     ) -> list[list[Sample]]:
-        """Completions: the rest in one line."""
-        chance = np.array([self._chance(p) for p in prompts])
-        right = self._rng.random((len(prompts), n)) < chance[:, None]
-        return [[Sample(RIGHT if r else WRONG, written=self.length) for r in row] for row in right.tolist()]
+        """Completions: the rest in one line. The same prompt has the same luck, whoever asks: ways to search are
+        compared on equal draws."""
+        return [self._drawn(p, n) for p in prompts]
 
     def verifier(self, answers: Sequence[str], references: Sequence[str]) -> Floats:
         """Whether a completion ends in the right answer."""
         return np.array([a.endswith(RIGHT) for a in answers], float)
 
+    def _drawn(self, prompt: str, n: int) -> list[Sample]:
+        name = f"{self.seed}|{self.length}|{prompt}|{self._asked[prompt]}".encode()
+        self._asked[prompt] += 1
+        rng = np.random.default_rng(int.from_bytes(blake2b(name, digest_size=8).digest(), "big"))
+        chance = self._chance(prompt)
+        return [Sample(RIGHT if u < chance else WRONG, written=self.length) for u in rng.random(n).tolist()]
+
     def _chance(self, prompt: str) -> float:
         done = prompt.count("\nstep ")
-        return 0.0 if "wrong" in prompt else self.skill ** (self.length - done)
+        return (self.repair if "wrong" in prompt else 1.0) * self.skill ** (self.length - done)
