@@ -36,7 +36,7 @@ PRESETS = {
 }
 
 _EPS = 1e-8
-_NUMBER = r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?![\w]|\.\d)"
+_NUMBER = r"(?:^|(?<=[^\w.]))\d+(?:,\d{3})*(?:\.\d+)?(?!\w|\.\d)"  # not "(?<![": the HTML parser of the docs trips
 
 
 def blend(forward: Sequence[float], backward: Sequence[float], alpha: float = 0.5) -> Floats:
