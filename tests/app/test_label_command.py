@@ -335,3 +335,28 @@ def test_a_system_of_a_file_labels(run, runs, tmp_path):
     ran = run("label", runs, "-M", tmp_path / "halfway.py", "-s", "right=0", "-o", output, "--json")
     assert ran.status == 0, ran.err
     assert ran.json()["right"] == 0 and ran.json()["judged"] == ran.json()["steps"] > 0
+
+
+def test_money_needs_a_price(run, runs, served, tmp_path):
+    url, _ = served
+    given = ("--server", url, "--verifier", "game24", "-o", tmp_path / "labels.jsonl", "--budget", "0.00001usd")
+    ran = run("label", runs, "-M", "math_shepherd", *given)
+    assert ran.status == 2 and "--price 0.15,0.6" in ran.err
+    ran = run("label", runs, "-M", "math_shepherd", *given, "--price", "1000,1000")
+    assert ran.status == 2 and "the budget of 1e-05 money is spent" in ran.err
+    assert "expected READ,WRITTEN" in run("label", runs, "-M", "math_shepherd", *given, "--price", "cheap").err
+
+
+def test_rows_that_trl_cannot_have_are_counted_by_combine(run, runs, tmp_path):
+    (tmp_path / "none.py").write_text(
+        "from stepcredit.shelf import PlanCard\n"
+        "CARD = PlanCard(title='', paper='', bibtex='', evidence='derived', asks=(), needs='', cost='',"
+        " departures='')\n"
+        "def none(work):\n    yield []\n"
+        "    return work.labels(label=[1.0 if work.outcome else float('nan')] * len(work.steps))\n"
+    )
+    labels = tmp_path / "labels.jsonl"
+    assert run("label", runs, "-M", tmp_path / "none.py", "-o", labels).status == 0
+    told = run("label", "combine", labels, "--trl", "-o", tmp_path / "trl.jsonl", "--json").json()
+    written = (tmp_path / "trl.jsonl").read_text().count("\n")
+    assert told["kept"] == written < told["rows"] and sum(told["dropped"].values()) == told["rows"] - written

@@ -90,3 +90,13 @@ def test_a_verdict_that_is_no_share_counts_nowhere(run, tasks, url, tmp_path, sa
     ran = search(run, tasks, url, "-o", output, "--verifier", f"{tmp_path / 'v.py'}:check", "--json")
     assert ran.json()["checked"] == 0 and ran.json()["accuracy"] is None
     assert json.loads(output.read_text())["right"] is None
+
+
+def test_nothing_answered_is_an_error_and_leaves_the_old_file(run, tmp_path):
+    (tmp_path / "tasks.jsonl").write_text('{"prompt": "2+2?"}\n')
+    (tmp_path / "dead.py").write_text("def sample(prompts, **_):\n    return [None] * len(prompts)\n")
+    (tmp_path / "answers.jsonl").write_text("mine\n")
+    given = ("--with", f"sampler={tmp_path}/dead.py:sample", "-o", tmp_path / "answers.jsonl")
+    ran = run("search", tmp_path / "tasks.jsonl", "-p", "majority", *given)
+    assert ran.status == 2 and "nothing was answered" in ran.err and "did not answer" in ran.err
+    assert (tmp_path / "answers.jsonl").read_text() == "mine\n"

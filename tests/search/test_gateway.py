@@ -103,3 +103,14 @@ def test_a_model_server_that_is_gone_is_no_fault_of_the_request():
         client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
         with pytest.raises(openai.InternalServerError, match="the search ended: no server at"):
             client.completions.create(model="stepcredit", prompt="x")
+
+
+def test_what_a_search_cannot_keep_is_refused(client):
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="max_tokens 3 is less than one step may have, 64"):
+        chat(client, max_tokens=3)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    with pytest.raises(openai.BadRequestError, match="calls no tools"):
+        chat(client, tools=[tool])
+    assert client.completions.create(model="searched", prompt=PROMPT + "\n", seed=1).choices[0].text.count("\n") >= 2

@@ -130,18 +130,20 @@ def combine(
             for why, n in found.dropped.items():
                 dropped[why] = dropped.get(why, 0) + n
     said = {"combined": how or "consensus" if len(known) > 1 else None, "agree": agree, "seed": seed, "after": after}
-    _write(found.labels, output, given, {**said, **chosen}, after, trl)
+    left_out = _write(found.labels, output, given, {**said, **chosen}, after, trl)
+    if left_out:
+        dropped["no step is judged from the first on, as TRL needs"] = left_out
     if json:
-        print_json({"rows": total, "kept": len(found.labels), "dropped": dropped})
+        print_json({"rows": total, "kept": len(found.labels) - left_out, "dropped": dropped})
     else:
-        table(["rows", "what"], [[len(found.labels), "kept"], *([n, why] for why, n in dropped.items())])
+        table(["rows", "what"], [[len(found.labels) - left_out, "kept"], *([n, why] for why, n in dropped.items())])
     note(f"labels: {output}", "")
 
 
 def _write(
     found: list[Labels], output: Path, given: dict[str, list[LabelRow]], said: dict[str, Any], after: Any, trl: bool
-) -> None:
-    """With who labelled what: of each file the provenance of its first row."""
+) -> int:
+    """With who labelled what: of each file the provenance of its first row. How many rows TRL could not have."""
     of = [one[0].provenance for one in given.values()]
     if len(given) == 1:
         (first,) = given.values()
@@ -150,6 +152,7 @@ def _write(
         for one in found:
             told = kept[one.group, one.rollout] if len(given) == 1 else {**said, "of": of}
             out.write([one if after is None else after_error(one, after)], told)
+    return out.left_out
 
 
 def _named(files: list[str]) -> dict[str, list[Labels]]:

@@ -22,6 +22,7 @@ from stepcredit.app.models import (
     JudgeServer,
     KeyEnv,
     Model,
+    PriceText,
     Server,
     StoreFile,
     With,
@@ -99,6 +100,7 @@ def run(
         typer.Option(metavar="FIELD", help="The field with the right answer: else gold, reference, answer, ..."),
     ] = None,
     budget: BudgetText = None,
+    price: PriceText = None,
     store: StoreFile = None,
     after: Annotated[
         str, typer.Option(metavar="HOW", help=f"Steps behind the first error: {', '.join(AFTER)} (each its own label).")
@@ -162,7 +164,7 @@ def run(
         apart(rollouts=Path(name), output=output, store=at)
     with ExitStack() as stack:
         run_name = f"label {planner.name}"
-        asked.connect(stack, budget=budget, store=at, run=run_name, key_env=key_env, concurrency=at_once)
+        asked.connect(stack, budget=budget, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)
         told = _write(asked, source, output, cast(After, after), trl=trl, at_once=at_once, spent=asked.budget)
     source._alone = 0  # a task with one rollout can be labelled as well
     source.tell()

@@ -42,6 +42,10 @@ With = Annotated[
 BudgetText = Annotated[
     str | None, typer.Option("--budget", metavar="AMOUNTS", help="What it may spend: 20000calls,2Mtokens,30min.")
 ]
+PriceText = Annotated[
+    str | None,
+    typer.Option("--price", metavar="READ,WRITTEN", help="Of a million tokens, in usd: 0.15,0.6. For --budget 5usd."),
+]
 StoreFile = Annotated[
     Path | None,
     typer.Option("--store", metavar="FILE", help="Keeps what was answered: begun again, nothing is asked twice."),
@@ -95,7 +99,9 @@ class Asked:
                 self.servers.pop(name, None)
                 self.models[name], self.told[name] = model_of(name, what), what
 
-    def connect(self, stack: ExitStack, *, budget: str | None, store: Path, run: str, **settings: Any) -> None:
+    def connect(
+        self, stack: ExitStack, *, budget: str | None, price: str | None, store: Path, run: str, **settings: Any
+    ) -> None:
         """Open doors to the servers. What earlier processes of this run spent counts.
 
         Args:
@@ -109,7 +115,10 @@ class Asked:
             return
         from stepcredit.llm.budget import Budget, parse
 
-        self.budget = Budget() if budget is None else parse(budget)
+        cost = None if price is None else _price(price)
+        if budget is not None and "usd" in budget and cost is None:
+            raise StepCreditError(f"--budget {budget}: money needs the price of tokens", hint="--price 0.15,0.6")
+        self.budget = Budget(price=cost) if budget is None else parse(budget, price=cost)
         size = f" (there are {store.stat().st_size >> 10:,} KB)" if store.exists() else ""
         note(f"answers are kept in {store}: begun again, nothing is asked twice{size}")
         doors: dict[tuple[str, str | None, bool], Any] = {}
@@ -145,6 +154,18 @@ def _door(stack: ExitStack, url: str, model: str | None, scores: bool, known: Ma
         hint = "name it: --model NAME (--judge-model NAME)" if told else error.hint
         raise StepCreditError(error.message, hint=hint) from None
     return (client.rewards() if scores else client), named
+
+
+def _price(text: str) -> Any:
+    from stepcredit.llm.budget import Price
+
+    try:
+        read, written = (float(part) for part in text.split(","))
+    except ValueError:
+        raise StepCreditError(f"--price {text!r}: expected READ,WRITTEN", hint="--price 0.15,0.6") from None
+    if not (0 <= read < float("inf") and 0 <= written < float("inf")):
+        raise StepCreditError(f"--price {text!r}: a price is 0 or more")
+    return Price(read, written)
 
 
 def model_of(name: str, what: str) -> Any:

@@ -18,6 +18,7 @@ from stepcredit.app.models import (
     JudgeServer,
     KeyEnv,
     Model,
+    PriceText,
     Server,
     StoreFile,
     With,
@@ -79,6 +80,7 @@ def search(
     ] = None,
     reference: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the right answer.")] = None,
     budget: BudgetText = None,
+    price: PriceText = None,
     limit: Limit = [],  # noqa: B006
     store: StoreFile = None,
     set: Set = [],  # noqa: B006
@@ -118,7 +120,7 @@ def search(
     count = _Count()
     with ExitStack() as stack:
         run = f"search {asked.planner.name}"
-        asked.connect(stack, budget=budget, store=at, run=run, key_env=key_env, concurrency=concurrency)
+        asked.connect(stack, budget=budget, price=price, store=at, run=run, key_env=key_env, concurrency=concurrency)
         found = solve(
             todo,
             asked.planner.name,
@@ -139,6 +141,11 @@ def search(
                 tree.write(one.trace())
             count.add(one, right)
             advance()
+        if not count.answered:  # before the file takes the place of another
+            why = next((text for text, _ in count.notes.most_common(1)), "no solution was complete or had an answer")
+            raise StepCreditError(
+                f"nothing was answered: {why}", hint="`stepcredit llm probe` says what a server can do"
+            )
     _report(count, asked, output, json)
 
 
@@ -151,6 +158,7 @@ def gateway(
     judge_model: JudgeModel = None,
     given: With = [],  # noqa: B006
     budget: BudgetText = None,
+    price: PriceText = None,
     limit: Limit = [],  # noqa: B006
     store: Annotated[
         Path, typer.Option("--store", metavar="FILE", help="Keeps what was answered: nothing is asked twice.")
@@ -192,7 +200,9 @@ def gateway(
     asked.place([*given, *([f"scorer={scorer}"] if scorer else [])], (server, model), (judge_server, judge_model))
     writing = _writing(separator, step_tokens, 2048, 1.0, depth, ends)
     with ExitStack() as stack:
-        asked.connect(stack, budget=budget, store=store, run="gateway", key_env=key_env, concurrency=concurrency)
+        asked.connect(
+            stack, budget=budget, price=price, store=store, run="gateway", key_env=key_env, concurrency=concurrency
+        )
         heard = None if trace is None else _Trace(trace)
         answer = over_search(
             asked.planner.name,

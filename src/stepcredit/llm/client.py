@@ -113,7 +113,11 @@ class Client:
         named = self._store.run != self._store.process
         self.budget.charge(self._store.spent() if named else self.lost[1])
         if self.lost[0]:
-            self.tell(f"{self.lost[0]} requests were under way when an earlier process was killed: {self.lost[1]}")
+            use = self.lost[1]
+            self.tell(
+                f"{self.lost[0]} requests were under way when an earlier process was killed. Nobody knows what they "
+                f"cost: they count at their most, {use.prompt:,} tokens read and {use.completion:,} written"
+            )
         self._home = Home()
         weakref.finalize(self, self._home.close)
         self._sender: Sender | None = None

@@ -45,9 +45,14 @@ def over_search(
             raise WireError(400, "a searched answer has neither log-probabilities nor an echo")
         prompts = [(p, ()) for p in asked.prompts] if asked.kind == "completions" else [_chat(asked)]
         tasks = [Task(p, f"{i}/{j}", history=h) for i, (p, h) in enumerate(prompts) for j in range(asked.n)]
-        manner = replace(writing, temperature=asked.temperature, longest=asked.max_tokens)
-        if asked.max_tokens < writing.max_tokens:
-            manner = replace(manner, max_tokens=asked.max_tokens)
+        if asked.body.get("tools"):
+            raise WireError(400, "a searched answer calls no tools", param="tools")
+        told = any(asked.body.get(name) is not None for name in ("max_tokens", "max_completion_tokens"))
+        longest = asked.max_tokens if told else writing.longest
+        if longest < writing.max_tokens:
+            why = f"max_tokens {longest} is less than one step may have, {writing.max_tokens} (--step-tokens)"
+            raise WireError(400, why, param="max_tokens")
+        manner = replace(writing, temperature=asked.temperature, longest=longest)
         drawn = next(fresh) if asked.seed is None else asked.seed % 2**63
         found: dict[int, Found] = {}
         try:
