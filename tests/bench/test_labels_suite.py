@@ -143,9 +143,9 @@ def test_halving_costs_the_logarithm_and_completions_err_to_both_sides():
     assert all(sum(row) == 1 for row in zip(*(weak[n] for n in ("hit", "under", "over", "unknown")), strict=True))
 
 
-def at(calls, exact):
+def at(calls, exact, tasks=50):
     score = {name: np.array([exact, exact - 0.01, exact + 0.01]) for name in (*report.GAINS, "kept")}
-    return {**score, "calls": np.full(3, float(calls))}
+    return {**score, "calls": np.full(3, float(calls)), "tasks_named": np.full(3, float(tasks))}
 
 
 def test_a_filter_is_compared_with_the_cheapest_monte_carlo_that_costs_no_less():
@@ -157,7 +157,8 @@ def test_a_filter_is_compared_with_the_cheapest_monte_carlo_that_costs_no_less()
     assert rows["consensus"]["named_exact_says"] == "raises"
     assert rows["self-denoising"]["against_k"] == 8 and rows["self-denoising"]["cheaper"]
     assert rows["self-denoising"]["named_exact_says"] == "lowers"
-    assert report.says(None) == "-" and report.says([-0.1, 0.1]) == "cannot be told"
+    assert report.says([-0.1, 0.1], 50) == "cannot be told"
+    assert report.says(None, 50) == report.says([0.1, 0.2], report.FEW - 1) == "too few"
 
 
 def test_claims_hold_by_their_intervals():
@@ -167,6 +168,13 @@ def test_claims_hold_by_their_intervals():
     assert by_claim["the first error named is "] == "yes"
     assert by_claim["about 40% of the solution"] == "no"
     assert rows[-1]["holds"] == "not comparable"
+
+
+def test_a_filter_that_keeps_next_to_nothing_proves_nothing():
+    found = {("able", shelf.PLAIN, 8): at(24, 0.5), ("able", "self-denoising", 8): at(20, 1.0, tasks=3)}
+    rows = [r for r in claims.rows(found, report.equal_cost(found), [], []) if r["paper"] == "SCAN"]
+    assert len(rows) == 2 and {r["holds"] for r in rows} == {"not comparable"}
+    assert all("too few" in r["remark"] for r in rows)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from stepcredit.bench.paired import interval
 from stepcredit.bench.suite import Table
-from stepcredit.bench.suites._label_report import Drawn
+from stepcredit.bench.suites._label_report import FEW, Drawn
 from stepcredit.bench.suites._label_shelf import FIRST_ZERO, PLAIN
 from stepcredit.data.layout import Floats
 
@@ -39,7 +39,14 @@ class Claim(NamedTuple):
 
 def rows(found: Found, beside: Rows, chains: Rows, checks: Rows) -> list[dict[str, Any]]:
     """Every claim whose cells were measured."""
-    made = [*_searches(chains), *_filters(found, beside), *_noise(found), *_judges(found), *_checks(checks)]
+    made = [
+        *_searches(chains),
+        *_filters(found, beside),
+        *_denoising(found),
+        *_thresholds(found),
+        *_judges(found),
+        *_checks(checks),
+    ]
     made.append(Claim("all", TRAINED, "", "–", None, NOT, "the suite trains nothing"))
     return [{"part": "claims", **claim._asdict()} for claim in made]
 
@@ -102,7 +109,9 @@ def _filters(found: Found, beside: Rows) -> list[Claim]:
             claim = f"the first error named is more often right than by {r['against']} at equal cost"
             claim += f" (k = {r['k']} against {r['against_k']})"
             seen = "–" if gain is None else f"{r['named_exact_gain']:+.3f} to {r['named_exact']:.3f}"
-            holds, why = _holds(gain), f"{r['kept']:.0%} kept; {r['calls']:.1f} calls against {r['against_calls']:.1f}"
+            holds = NOT if r["puzzles"] < FEW else _holds(gain)
+            few = f"errors of {r['puzzles']} puzzles: too few; " if r["puzzles"] < FEW else ""
+            why = f"{few}{r['kept']:.0%} kept; {r['calls']:.1f} calls against {r['against_calls']:.1f}"
             out.append(Claim(titles[r["source"]], claim, r["world"], seen, gain, holds, why))
     for world in _worlds(found):
         kept = _at(found, world, "consensus", K, "kept")
@@ -116,30 +125,44 @@ def _filters(found: Found, beside: Rows) -> list[Claim]:
     return out
 
 
-def _noise(found: Found) -> list[Claim]:
+def _denoising(found: Found) -> list[Claim]:
     out = []
     for world in _worlds(found):
+        named = _at(found, world, "self-denoising", K, "tasks_named")
+        if named is None:
+            continue
+        if named[0] < FEW:
+            why = f"errors of {named[0]:.0f} puzzles are named among what it keeps: too few"
+            out.append(
+                Claim("SCAN", "less noise, at most 6% of the cost, soft labels help", world, "–", None, NOT, why)
+            )
+            continue
         off, on = (_at(found, world, s, K, "named_exact") for s in ("self-denoising, off", "self-denoising"))
         if off is not None and on is not None:
-            gain = off - on
             seen = f"{1 - off[0]:.1%} -> {1 - on[0]:.1%}"
             claim = "noise of the errors named: 51.8% -> 29.4% by selection of tasks and solutions"
-            out.append(_direction("SCAN", claim, world, seen, -gain, "the direction, not the size"))
+            out.append(
+                _direction("SCAN", claim, world, seen, on - off, "the direction, not the size; interval: the fall")
+            )
         cost, plain = (_at(found, world, s, K, "calls") for s in ("self-denoising", PLAIN))
         if cost is not None and plain is not None:
-            share = cost / plain
-            low, high = interval(share[1:])
-            holds = NOT if not share[0] else YES if high <= 0.06 else NO if low > 0.06 else OPEN
+            low, high = interval((cost / plain)[1:])
+            holds = YES if high <= 0.06 else NO if low > 0.06 else OPEN
             claim = "at most 6% of the cost of plain Monte Carlo of the same k"
             why = "calls per solution given; the paper's annotator was a smaller model too"
-            why = why if share[0] else "nothing is kept"
-            out.append(_claim("SCAN", claim, world, share, holds, why))
+            out.append(_claim("SCAN", claim, world, cost / plain, holds, why))
         window, none = (_at(found, world, s, K, "distance") for s in ("self-denoising", "self-denoising, no window"))
         if window is not None and none is not None:
             claim = "soft labels in front of the error are closer to the truth than hard ones (paper: after training)"
-            seen = f"mean |label - truth| {none[0]:.3f} -> {window[0]:.3f}"
+            seen = f"mean |label - truth| {none[0]:.4f} -> {window[0]:.4f}"
             why = "it mends errors named too late, which a completer that repairs nothing does not make"
             out.append(_direction("SCAN", claim, world, seen, none - window, why))
+    return out
+
+
+def _thresholds(found: Found) -> list[Claim]:
+    out = []
+    for world in _worlds(found):
         names = (PLAIN, "every step, above an eighth", "every step, above a half")
         zero, eighth, half = (_at(found, world, s, K, "first_error") for s in names)
         if zero is not None and eighth is not None and half is not None:

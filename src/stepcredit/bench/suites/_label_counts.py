@@ -106,8 +106,10 @@ def confusion(labels: Sequence[Labels], rollouts: Sequence[Rollout]) -> dict[str
 
 
 def scores(told: Told, weight: Floats) -> dict[str, Floats]:
-    """Each score at each of the weights [B, tasks]; NaN where there is nothing that it is a share of."""
+    """Each score at each of the weights [B, tasks]; NaN where there is nothing that it is a share of. `tasks_named`: of
+    how many tasks an error is named."""
     out = {name: ratio(weight @ getattr(told, a), weight @ getattr(told, b)) for name, (a, b) in SCORES.items()}
+    out["tasks_named"] = np.full(weight.shape[0], (told.named > 0).sum(), float)
     if not told.known.sum():
         out["first_error"] = np.full(weight.shape[0], np.nan)
     return out

@@ -18,6 +18,7 @@ KINDS = ("exact", "under", "over", "none", "unknown")
 NOISE_K = (0, 8, 64)
 NOISE_OF = (PLAIN, "binary search", "binary search, careful", "consensus", "self-denoising", "judge once")
 FILTERS = tuple(s.name for s in SOURCES if s.kind == "filter")
+FEW = 10  # puzzles with an error that is named: fewer say nothing, whatever their bootstrap says
 GAINS = ("named_wrong", "named_exact", "precision_wrong", "first_error")
 
 
@@ -86,18 +87,18 @@ def equal_cost(found: Mapping[tuple[str, str, int], Drawn]) -> list[dict[str, An
                 "against": plain,
             }
             row |= {"against_k": n, "calls": cost, "against_calls": float(curve[n]["calls"][0]), "cheaper": not enough}
-            row["kept"] = float(ours["kept"][0])
+            row["kept"], row["puzzles"] = float(ours["kept"][0]), int(ours["tasks_named"][0])
             for score in GAINS:
                 row |= with_interval(score, ours[score]) | with_interval(f"{score}_gain", ours[score] - curve[n][score])
-                row[f"{score}_says"] = says(row[f"{score}_gain_interval"])
+                row[f"{score}_says"] = says(row[f"{score}_gain_interval"], row["puzzles"])
             out.append(row)
     return out
 
 
-def says(between: Sequence[float] | None) -> str:
-    """Whether an interval of a gain lies above 0, below it, or around it."""
-    if between is None:
-        return "-"
+def says(between: Sequence[float] | None, puzzles: int) -> str:
+    """Whether an interval of a gain lies above 0, below it, or around it; of how many puzzles errors are named."""
+    if between is None or puzzles < FEW:
+        return "too few"
     return "raises" if between[0] > 0 else "lowers" if between[1] < 0 else "cannot be told"
 
 
@@ -129,7 +130,8 @@ def equal_cost_table(found: Sequence[Mapping[str, Any]]) -> Table:
         "as many calls. Precision is of the solutions (steps) in which the source names (calls) something wrong, among "
         "those kept: a filter chooses easier ones, and that is its claim; on those, consensus and self-denoising name "
         "the very step that Monte Carlo of their own k names. The outcomes of a task's other solutions, which tell "
-        "self-denoising the ability, are known. Gain: filter minus plain, paired."
+        "self-denoising the ability, are known. Gain: filter minus plain, paired; too few: it names errors of fewer "
+        f"than {FEW} puzzles."
     )
     return Table("At equal cost: do filters raise precision over plain Monte Carlo?", columns, shown, note)
 
