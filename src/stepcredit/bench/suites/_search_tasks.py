@@ -1,13 +1,10 @@
-"""What the search suite plays on: Game of 24 with a tabular model whose every value is known."""
+"""What the search suite plays on: Game of 24 with tabular models whose every value is known."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
 
-from stepcredit.bench.suites._game24_worlds import find, fresh_puzzles, policy_of
+from stepcredit.bench.suites._game24_worlds import fresh_puzzles
 from stepcredit.envs import game24
-from stepcredit.llm.tabular import Tabular
-from stepcredit.search import Task, Writing
+from stepcredit.search import Found, Task, Writing
 
 
 def answer(text: str) -> str | None:
@@ -17,13 +14,7 @@ def answer(text: str) -> str | None:
     return None if found in ("", "no solution") else found
 
 
-WRITING = Writing(max_tokens=64, longest=256, depth=8, temperature=1.0, ends=r"^Answer:", answer=answer)
-
-
-@lru_cache(maxsize=4)
-def model(data: str | None, seed: int) -> Tabular:
-    """The tabular model: fitted to GPT-4's lines where the data is at hand, else the default policy."""
-    return Tabular(game24.Policy() if data is None else policy_of(find(data)), seed)
+WRITING = Writing(max_tokens=32, longest=256, depth=8, temperature=1.0, ends=r"^Answer:", answer=answer)
 
 
 def tasks(count: int, seed: int) -> list[Task]:
@@ -31,6 +22,11 @@ def tasks(count: int, seed: int) -> list[Task]:
     return [Task(f"Make 24 from {p}, each number once.\n", p, p) for p in fresh_puzzles(count, seed)]
 
 
-def solved(found: Mapping[int, Any], given: Sequence[Task]) -> list[float]:
-    """Per task whether the answer makes 24 of its numbers."""
-    return [float(bool(found[i].answer) and game24.solves(t.name, found[i].answer)) for i, t in enumerate(given)]
+def right(task: Task, said: str | None) -> float:
+    """1 if the answer makes 24 of the task's numbers, else 0."""
+    return float(said is not None and game24.solves(task.name, said))
+
+
+def solved(found: Mapping[int, Found], given: Sequence[Task]) -> list[float]:
+    """Per task whether its answer is right."""
+    return [right(t, found[i].answer) for i, t in enumerate(given)]
