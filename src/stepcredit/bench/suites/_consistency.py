@@ -27,6 +27,7 @@ from stepcredit.search.policies.adaptive import blend
 N = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 REPEATS = 32
 WRITING = Writing(ends="^#", answer=lambda text: text.removeprefix("#") or None)
+MARGINS = "five answers, margins ~ Beta(1/2, 1)"
 MODEL = "reasoning-gym chain_sum, a small transformer"
 _NEED = "answers of a small transformer"
 
@@ -76,7 +77,7 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator, int], Floats]] = {
     "two answers, margin .4": _two(0.4),
     "two answers, margin .2": _two(0.2),
     "two answers, margin .1": _two(0.1),
-    "five answers, margins ~ Beta(1/2, 1)": _margins,
+    MARGINS: _margins,
     "the same, one task of five misled": _misled,
 }
 
