@@ -17,7 +17,7 @@ from stepcredit.bench.suites import _search_policies as policies
 from stepcredit.bench.suites import _search_report as report
 from stepcredit.bench.suites import search as suite
 from stepcredit.bench.suites._search_claims import NO, NOT, OPEN, YES
-from stepcredit.bench.suites._search_curves import Curve
+from stepcredit.bench.suites._search_curves import Curve, factor
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import quoted
 from stepcredit.llm.requests import Continue
@@ -153,7 +153,9 @@ def test_a_curve_is_read_both_ways():
     curve = Curve([[0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]], [[1.0] * 4, [4.0] * 4, [16.0] * 4], weight)
     np.testing.assert_allclose(curve.at(np.array([2.0, 100.0])), [0.375, 0.5])
     np.testing.assert_allclose(curve.needs(np.array([0.375, 0.5])), [2.0, 4.0], rtol=1e-6)
-    assert curve.never(np.array([0.75])) and not curve.never(np.array([0.5]))
+    assert curve.times(np.array([0.75, 0.5]), np.array([1.0, 2.0])).tolist() == [np.inf, pytest.approx(2.0)]
+    told = factor("x", np.array([np.inf, 3.0, np.inf]), np.array([4.0]))
+    assert told["x"] == 4.0 and told["x_at_least"] and told["x_interval"][1] == np.inf
 
 
 @pytest.mark.parametrize("family", gym.FAMILIES)

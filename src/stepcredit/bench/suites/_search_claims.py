@@ -4,7 +4,7 @@ Our models are tables, our scorers and judges the truth with noise: directions a
 accuracy on MATH or HotpotQA cannot. Quoted as the papers (or their abstracts) have them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,8 @@ from stepcredit.bench.suite import Table
 from stepcredit.bench.suites import _consistency as votes
 from stepcredit.bench.suites import _search_policies as chosen
 from stepcredit.bench.suites._label_claims import NO, NOT, OPEN, YES
-from stepcredit.bench.suites._search_curves import Curve
+from stepcredit.bench.suites._search_curves import Curve, between
+from stepcredit.bench.suites._search_curves import factor as measured
 from stepcredit.bench.suites._search_models import WORLDS
 from stepcredit.bench.suites._search_report import Measured, level
 from stepcredit.data.layout import Floats
@@ -97,24 +98,24 @@ def _cell(row: Mapping[str, Any] | None) -> str:
     if row["value"] is None:
         return str(row["holds"])
     sign = "" if row["times"] else "+"
-    low, high = row["between"]
-    return f"{'>' * row['at_least']}{row['value']:{sign}.2f}{'x' * row['times']} [{low:.2f}, {high:.2f}] {row['holds']}"
+    value = f"{'>' * row['at_least']}{row['value']:{sign}.2f}{'x' * row['times']}"
+    return f"{value} {between(row['between'])} {row['holds']}"
 
 
-def says(between: Sequence[float], least: float = 0.0) -> str:
+def says(at: Sequence[float], least: float = 0.0) -> str:
     """Whether a difference is above what is claimed, by its interval."""
-    return YES if between[0] > least else NO if between[1] < least else OPEN
+    return YES if at[0] > least else NO if at[1] < least else OPEN
 
 
-def factor(between: Sequence[float], least: float, *, at_least: bool = False) -> str:
-    """Whether a factor is as large as claimed; `at_least`: it may be larger than was seen."""
-    return YES if between[0] >= least else NO if between[1] < least and not at_least else OPEN
+def factor(at: Sequence[float], least: float) -> str:
+    """Whether a factor is as large as claimed, by its interval."""
+    return YES if at[0] >= least else NO if at[1] < least else OPEN
 
 
 def _differs(paper: str, claim: str, world: str, noise: float, one: Floats, other: Floats, why: str = "") -> Claim:
-    between = interval((one - other)[1:])
+    at = interval((one - other)[1:])
     seen = f"{one[0]:.3f} against {other[0]:.3f}"
-    return Claim(paper, claim, world, level(noise), float(one[0] - other[0]), between, says(between), seen, why)
+    return Claim(paper, claim, world, level(noise), float(one[0] - other[0]), at, says(at), seen, why)
 
 
 BESIDE = (
@@ -155,10 +156,10 @@ def _at_equal_tokens(at: Measured, world: str, noise: float) -> Iterator[Claim]:
         alone = at.curve(curve, "best").right[0]
         searched = at.mean(f"{head}SWE-Search 100", "solved")
         ratio = np.divide(searched, alone, out=np.full(alone.size, np.nan), where=alone > 0)
-        between = interval(ratio[1:])
+        ends = interval(ratio[1:])
         claim = "+23% relative over the agent without search"
         seen = f"{searched[0]:.3f} against {alone[0]:.3f}"
-        told = (float(ratio[0]), between, factor(between, 1.23), seen)
+        told = (float(ratio[0]), ends, factor(ends, 1.23), seen)
         yield Claim("SWE-Search", claim, world, level(noise), *told, remark="against one solution", times=True)
 
 
@@ -181,13 +182,12 @@ def _more_for_the_same(at: Measured, world: str, noise: float) -> Iterator[Claim
         cells = {str(n): at.values.get(f"{head}{other} {n}/4") for n in (4, 16, 64)}
         if key in at.values and all(cells.values()):
             beside = Curve.of({k: v for k, v in cells.items() if v is not None}, at.weight)
-            right = at.mean(key, "solved")
-            ratio = beside.needs(right) / at.mean(key, "tokens")
-            between, bound = interval(ratio[1:]), beside.never(right)
-            told = (float(ratio[0]), between, factor(between, 4, at_least=bound), f"{right[0]:.3f} by 16 particles")
+            right, tokens = at.mean(key, "solved"), at.mean(key, "tokens")
+            row = measured("x", beside.times(right, tokens), beside.cost[-1] / tokens)
+            told = (row["x"], row["x_interval"], factor(row["x_interval"], 4), f"{right[0]:.3f} by 16 particles")
             claim = f"4 to 16 times better scaling than deterministic search: tokens of {other} for as much"
-            why = f"{other} of n = 4 to 64, so that 4 is the most that can be seen"
-            yield Claim("Rollout Roulette", claim, world, level(noise), *told, remark=why, times=True, at_least=bound)
+            more: dict[str, Any] = {"times": True, "at_least": row["x_at_least"], "remark": f"{other} of n = 4 to 64"}
+            yield Claim("Rollout Roulette", claim, world, level(noise), *told, **more)
     names = [f"{head}{name}" for name in ("particles 16", "particles its_hub 16")]
     if all(name in at.values for name in names):
         ours, theirs = (at.mean(name, "solved") for name in names)
@@ -220,57 +220,52 @@ def _two_models(at: Measured, noise: float, first: float) -> Iterator[Claim]:
 def _quarter(found: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
     for r in found:
         for kind, words in (("majority", "votes"), ("best", "best-of-N")):
-            between = r[f"minus_{kind}_interval"]
+            ends = r[f"minus_{kind}_interval"]
             claim = f"a quarter of the budget is no worse than {words} with all of it, T = {r['tokens_full']}"
             seen = f"{r['accuracy']:.3f} ({r['tokens']:.0f} tokens) against {r[f'{kind}_full']:.3f}"
-            told = (r[f"minus_{kind}"], between, says(between, -SLACK), seen)
+            told = (r[f"minus_{kind}"], ends, says(ends, -SLACK), seen)
             why = "" if kind == "majority" else "the paper's baseline votes"
             yield Claim("BAVT", claim, r["world"], r["noise"], *told, remark=why)
 
 
 def _rejection(found: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
-    """Of each world and noise the tau that saves most."""
-    claim = "1.4 to 9 times less compute at equal accuracy"
-    for place in dict.fromkeys((r["world"], r["noise"]) for r in found):
-        mine = [r for r in found if r["rejects"] and (r["world"], r["noise"]) == place]
-        r = max(mine, key=lambda r: (r["times_fewer_equal"], r["times_fewer"]))
-        between, bound = r["times_fewer_equal_interval"], r["at_least"]
-        seen = f"tau = {r['tau']}; with as many beams {r['times_fewer']:.2f}x, accuracy {r['minus']:+.3f}"
-        told = (r["times_fewer_equal"], between, factor(between, 1.4, at_least=bound), seen)
-        why = "the best tau of each; tokens, not FLOPs"
-        yield Claim("Early rejection", claim, r["world"], r["noise"], *told, remark=why, times=True, at_least=bound)
+    """At the tau in the middle of those measured."""
+    measured_at = sorted({r["tau"] for r in found if r["rejects"]})
+    for r in found:
+        if r["rejects"] and r["tau"] == measured_at[len(measured_at) // 2]:
+            ends, name = r["times_fewer_equal_interval"], f"tau = {r['tau']} of 12 to 15 tokens"
+            seen = f"with as many beams {r['times_fewer']:.2f}x, accuracy {r['minus']:+.3f}"
+            told = (r["times_fewer_equal"], ends, factor(ends, 1.4), seen)
+            more: dict[str, Any] = {"times": True, "at_least": r["times_fewer_equal_at_least"]}
+            claim, why = f"1.4 to 9 times less compute at equal accuracy, {name}", "tokens, not FLOPs"
+            yield Claim("Early rejection", claim, r["world"], r["noise"], *told, why, **more)
+
+
+SAVES: Sequence[tuple[str, str, str, float]] = (
+    ("Blend-ASC", "4.8 times fewer samples than self-consistency (6.8 in v1)", "Blend-ASC 8", 4.8),
+    ("Blend-ASC", "4.8 times fewer samples than self-consistency (6.8 in v1)", "Blend-ASC 32", 4.8),
+    ("Adaptive-Consistency", "up to 7.9 times fewer samples, the same accuracy", "ASC .95, at most 40", 7.9),
+    ("ESC", "34 to 84% fewer samples (1.5 to 6.2 times), the same accuracy", "ESC, at most 40", 1.5),
+    ("ours", "stopping at .95 saves a factor of 2.3 where margins are ~ Beta(1/2, 1)", _LONG, 2.3),
+)
 
 
 def _votes(found: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
-    """Of Blend-ASC the setting that saves most, and the worst."""
-    tests: Sequence[tuple[str, str, Callable[[str], bool], float]] = (
-        ("Blend-ASC", "4.8 times fewer samples than self-consistency (6.8 in v1)", _is_blend, 4.8),
-        ("Adaptive-Consistency", "up to 7.9 times fewer samples, the same accuracy", _is("ASC .95, at most 40"), 7.9),
-        ("ESC", "34 to 84% fewer samples (1.5 to 6.2 times), the same accuracy", _is("ESC, at most 40"), 1.5),
-        ("ours", "stopping at .95 saves a factor of 2.3 where margins are ~ Beta(1/2, 1)", _is(_LONG), 2.3),
-    )
-    for paper, claim, of, least in tests:
-        families = dict.fromkeys(r["family"] for r in found if of(r["way"]))
-        for family in families:
-            if paper == "ours" and family not in (votes.MARGINS, votes.MODEL):
+    for paper, claim, way, least in SAVES:
+        for r in found:
+            if r["way"] != way or (paper == "ours" and r["family"] not in (votes.MARGINS, votes.MODEL)):
                 continue
-            mine = [r for r in found if r["family"] == family and of(r["way"])]
-            r = max(mine, key=lambda r: r["times_fewer"])
-            between, bound = r["times_fewer_interval"], r["at_least"]
-            seen = f"{r['way']}: {r['accuracy']:.3f} with {r['samples']:.1f} a task"
-            told = (r["times_fewer"], between, factor(between, least, at_least=bound), seen)
-            yield Claim(paper, claim, family, None, *told, remark=seen, times=True, at_least=bound)
-    for family in dict.fromkeys(r["family"] for r in found if _is_blend(r["way"])):
-        r = min((r for r in found if r["family"] == family and _is_blend(r["way"])), key=lambda r: r["minus"])
-        between = r["minus_interval"]
-        seen = f"the worst, {r['way']}: {r['accuracy']:.3f} with {r['samples']:.1f} a task"
-        claim = "no worse than self-consistency at equal samples"
-        yield Claim("Blend-ASC", claim, family, None, r["minus"], between, says(between, -SLACK), seen, seen)
+            ends, seen = r["times_fewer_interval"], f"{r['accuracy']:.3f} with {r['samples']:.1f} a task"
+            told = (r["times_fewer"], ends, factor(ends, least), seen, seen)
+            more: dict[str, Any] = {"times": True, "at_least": r["times_fewer_at_least"]}
+            yield Claim(paper, f"{claim}: {way}", r["family"], None, *told, **more)
+    for r in found:
+        if _is_blend(r["way"]):
+            ends, seen = r["minus_interval"], f"{r['accuracy']:.3f} with {r['samples']:.1f} a task"
+            claim = f"no worse than self-consistency at equal samples: {r['way']}"
+            yield Claim("Blend-ASC", claim, r["family"], None, r["minus"], ends, says(ends, -SLACK), seen, seen)
 
 
 def _is_blend(way: str) -> bool:
-    return way.startswith("Blend-ASC")
-
-
-def _is(name: str) -> Callable[[str], bool]:
-    return lambda way: way == name
+    """Whether it is Blend-ASC as the paper has it: the lowest confidence, no cap."""
+    return way.startswith("Blend-ASC") and "," not in way

@@ -11,7 +11,7 @@ from stepcredit.bench.paired import weights
 from stepcredit.bench.suite import Line, Plot, Table
 from stepcredit.bench.suites import _consistency as votes
 from stepcredit.bench.suites import _search_policies as chosen
-from stepcredit.bench.suites._search_curves import Curve, between, mean, told
+from stepcredit.bench.suites._search_curves import Curve, between, factor, mean, told
 from stepcredit.data.layout import Floats
 
 DRAWS = 1000
@@ -75,8 +75,8 @@ def policy_rows(at: Measured, where: Mapping[str, Any], cells: Mapping[str, str]
         row = {**where, "policy": name, "curve": None, "n": None, **told("accuracy", right), **at.costs(key)}
         same = beside.at(tokens)
         row |= {"against": kind, "beyond_curve": beside.ends_before(tokens), "best_of_n": float(same[0])}
-        row |= told("minus", right - same) | told("times_fewer", beside.needs(right) / tokens)
-        row["at_least"] = beside.never(right)
+        row |= told("minus", right - same)
+        row |= factor("times_fewer", beside.times(right, tokens), beside.cost[-1] / tokens)
         out.append(row)
     return out
 
@@ -106,7 +106,7 @@ def policy_table(found: Rows, title: str, note: str) -> Table:
 
 
 def _times(row: Mapping[str, Any], name: str) -> str:
-    return f"{'>' * bool(row.get('at_least'))}{row[name]:.2f}x"
+    return f"{'>' * row[f'{name}_at_least']}{row[name]:.2f}x"
 
 
 def pair_rows(at: Measured, where: Mapping[str, Any], cells: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -219,8 +219,7 @@ def reject_rows(
         if tau != whole:
             row |= told("minus", right - at.mean(plain[n], "solved"))
             row |= told("times_fewer", at.mean(plain[n], "tokens") / tokens)
-            row |= told("times_fewer_equal", beside.needs(right) / tokens)
-            row["at_least"] = beside.never(right)
+            row |= factor("times_fewer_equal", beside.times(right, tokens), beside.cost[-1] / tokens)
         out.append(row)
     return out
 
@@ -256,7 +255,7 @@ def reject_table(found: Rows) -> Table:
         for r in found
     ]
     note = (
-        "Steps are about 14 tokens long. Against the same search that scores whole steps: with as many beams, and at "
+        "Steps are 12 to 15 tokens long. Against the same search that scores whole steps: with as many beams, and at "
         "equal accuracy (its tokens at n = 4 to 64, linear in their logarithm; > = it never gets there). The "
         "scorer's noise on a beginning and on the whole step are drawn apart."
     )
@@ -285,8 +284,8 @@ def vote_rows(family: str, cells: Mapping[str, Any], seed: int) -> list[dict[str
         right, samples = mean(value["right"], weight), mean(value["samples"], weight)
         row = {"part": "votes", "family": family, "way": name, "samples": float(samples[0])}
         row |= told("accuracy", right) | told("minus", right - beside.at(samples))
-        row |= told("plain_needs", beside.needs(right)) | told("times_fewer", beside.needs(right) / samples)
-        out.append(row | {"at_least": beside.never(right)})
+        row |= factor("plain_needs", beside.needs(right), beside.cost[-1])
+        out.append(row | factor("times_fewer", beside.times(right, samples), beside.cost[-1] / samples))
     return out
 
 
