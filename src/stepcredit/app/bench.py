@@ -244,7 +244,8 @@ def search(
 ) -> None:
     """What each search policy solves, by the calls and tokens it spends, beside best-of-N at as many tokens. The model
     is a tabular twin of GPT-4 (with --data; else our default policy) on Game of 24; the scorer knows the exact chance
-    of success up to a noise, from none to nothing but noise.
+    of success up to a noise, from none to nothing but noise. Also tasks of reasoning-gym, BAVT at a quarter of the
+    budget, early rejection, votes that stop early, and what papers claim beside what is seen.
 
     Example: stepcredit bench search --quick
     """
