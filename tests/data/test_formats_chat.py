@@ -27,7 +27,7 @@ def test_an_assistant_message_is_a_step_and_what_follows_its_observation():
     first, last = one.steps
     assert (first.text, first.observation, first.state) == (None, "2\nwell?", None)
     assert first.tool_calls == [ToolCall(name="add", arguments='{"a": 1}', id="c1")]
-    assert first.extra == {"reasoning": "hm"}
+    assert (first.reasoning, first.extra) == ("hm", {})
     assert (last.text, last.observation, last.agent) == ("2", None, "solver")
     assert one.task == "1+1?[image_url]"
     assert one.extra == {"model": "m"}

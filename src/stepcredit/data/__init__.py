@@ -6,13 +6,16 @@ from stepcredit.data.encode import encode
 from stepcredit.data.flat import from_columns
 from stepcredit.data.layout import Layout, Paths, Tree
 from stepcredit.data.reading import Reading, read, stream
-from stepcredit.data.records import Rollout, Step, Tokens, ToolCall
+from stepcredit.data.records import Blame, Message, Origin, Rollout, Step, Tokens, ToolCall, replies_of
 from stepcredit.data.writing import AdvantageWriter, Writer, write
 
 __all__ = [
     "AdvantageWriter",
     "Batch",
+    "Blame",
     "Layout",
+    "Message",
+    "Origin",
     "Paths",
     "Reading",
     "Rollout",
@@ -25,6 +28,7 @@ __all__ = [
     "from_arrays",
     "from_columns",
     "read",
+    "replies_of",
     "scatter",
     "stream",
     "write",

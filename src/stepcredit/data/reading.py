@@ -13,7 +13,7 @@ from stepcredit.data.batch import Batch
 from stepcredit.data.presence import Presence
 from stepcredit.data.records import Rollout, check
 from stepcredit.data.rows import OnError, Rows
-from stepcredit.data.storage import placed, sources
+from stepcredit.data.storage import Source, placed, sources
 from stepcredit.errors import DataError, UnknownName
 
 Paths = str | Path | Sequence[str | Path]
@@ -25,14 +25,15 @@ class Reading:
 
     Args:
         path: a file, "-" for standard input, a folder, a glob, or a list of these, read in order.
-        format: name of the format; None: found from the first row.
+        format: name of the format; None: found from the first row of each file. Files of several formats are read
+            format by format.
         map: our field name -> the name it bears in the file; dots go into objects: {"outcome": "info.reward"}.
         on_error: "raise" at the first bad row, or "skip" such rows and list them.
         change: applied to every rollout as it is read (a segmenter, say).
         options: of the format.
 
     Attributes:
-        format: name of the format.
+        format: name of the format, or names with ", " between.
         skipped: a DataError for each row left out. notes: what was derived or left out, in words.
         rows, bytes: rows read, and their size before compression. All of the latest pass over the files.
 
@@ -53,20 +54,42 @@ class Reading:
     ) -> None:
         self._files = sources(path)
         self._map, self._on_error, self._change = map, on_error, change
-        self._rows = Rows(self._files, map=map, on_error=on_error, nan=True)
-        self.format = format or self._detect()
-        self._module = formats.get(self.format)
-        self._options = formats.converted(self.format, options)
-        fields = {*Rollout.__struct_fields__, *self._module.FIELDS}
+        self._unread: list[DataError] = []
+        self._rows = Rows((), on_error=on_error)
+        self._parts = self._detect() if format is None else [(name, self._files) for name in format.split(", ")]
+        self.format = ", ".join(name for name, _ in self._parts)
+        modules = [formats.get(name) for name, _ in self._parts]
+        self._module = modules[0] if len(modules) == 1 else None
+        self._options = options if self._module is None else formats.converted(self.format, options)
+        for name in () if len(modules) == 1 else options:
+            if not any(name in formats.options(part) for part, _ in self._parts):
+                known = {o for part, _ in self._parts for o in formats.options(part)}
+                raise UnknownName(f"option of formats {self.format}", name, known)
+        fields = {*Rollout.__struct_fields__, *(f for module in modules for f in module.FIELDS)}
         for name in (map or {}).keys() - fields:
             raise UnknownName("field to map to", name, fields)
 
-    def _detect(self) -> str:
-        for row in self._rows:
+    def _detect(self) -> list[tuple[str, list[Source]]]:
+        """The files of each format."""
+        if not self._files:
+            raise DataError("there is nothing to read", hint="name at least one file")
+        found: dict[str, list[Source]] = {}
+        for file in self._files:
+            try:
+                found.setdefault(self._format_of(file), []).append(file)
+            except DataError as error:
+                if self._on_error == "raise" or len(self._files) == 1:
+                    raise
+                self._unread.append(error)
+        if not found:
+            raise self._unread[0]
+        return list(found.items())
+
+    def _format_of(self, file: Source) -> str:
+        rows = Rows([file], map=self._map, on_error=self._on_error, nan=True)
+        for row in rows:
             return formats.detect(row.value, row.file)
-        if self._rows.skipped:
-            raise self._rows.skipped[0]
-        raise DataError("there is nothing to read", hint="name at least one file")
+        raise rows.skipped[0]
 
     @property
     def skipped(self) -> list[DataError]:
@@ -121,22 +144,32 @@ class Reading:
     def _pass(self) -> Iterator[_Placed]:
         """One pass over the files, from the start."""
         rows = self._open()
-        checked = getattr(self._module, "CHECKED", False) and self._change is None
-        for rollout in self._module.rollouts(rows, **self._options):
-            file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
-            try:
-                if self._change is not None:
-                    rollout = self._change(rollout)
-                if not checked:
-                    check(rollout)
-            except DataError as error:
-                rows.bad(error)
-                continue
-            yield rollout, file, number
+        for name, files in self._parts:
+            module = formats.get(name)
+            rows.turn_to(files, nan=getattr(module, "NAN_IS_NULL", False))
+            checked = getattr(module, "CHECKED", False) and self._change is None
+            for rollout in module.rollouts(rows, **self._options_of(name)):
+                file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
+                try:
+                    if self._change is not None:
+                        rollout = self._change(rollout)
+                    if not checked:
+                        check(rollout)
+                except DataError as error:
+                    rows.bad(error)
+                    continue
+                yield rollout, file, number
+
+    def _options_of(self, name: str) -> dict[str, Any]:
+        if self._module is not None:
+            return self._options
+        known = formats.options(name)
+        return formats.converted(name, {k: v for k, v in self._options.items() if k in known})
 
     def _open(self) -> Rows:
         nan = getattr(self._module, "NAN_IS_NULL", False)
         self._rows = Rows(self._files, map=self._map, on_error=self._on_error, nan=nan)
+        self._rows.skipped.extend(self._unread)
         return self._rows
 
     def _distinct(self, rollouts: Iterable[_Placed]) -> Iterator[_Placed]:

@@ -24,6 +24,57 @@ class ToolCall(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_
     id: str | None = None
 
 
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """What came to the policy: words of the system, of a user, of a tool, of another agent.
+
+    name: of the tool or the speaker. call: id of the tool call that it answers. error: the tool failed.
+    images: addresses, `data:` ones too.
+    """
+
+    role: str
+    content: str | None = None
+    name: str | None = None
+    call: str | None = None
+    error: bool | None = None
+    images: list[str] = []
+
+
+class Origin(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Where a step stood in the file that it came from, and what it took.
+
+    id: of its span, event or step there. trace: of the whole run. response: of the model's answer. start: seconds since
+    1970. seconds: how long it took. cost: US dollars. error: why the call of the model failed.
+    """
+
+    id: str | None = None
+    trace: str | None = None
+    response: str | None = None
+    model: str | None = None
+    start: Number = None
+    seconds: Number = None
+    input_tokens: Whole | None = None
+    output_tokens: Whole | None = None
+    cost: Number = None
+    error: str | None = None
+
+
+class Blame(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Somebody (`by`: a person, a judge, a method) says that a step is wrong, or what it is.
+
+    step: its place in the rollout, from 0; None: no step is to blame. label: -1 wrong, 0 neutral, 1 right.
+    error: the type of error. confidence: as `by` states it. evidence: the numbers behind it.
+    """
+
+    by: str
+    step: Whole | None = None
+    agent: Key = None
+    label: Number = -1
+    error: str | None = None
+    reason: str | None = None
+    confidence: Number = None
+    evidence: dict[str, Any] = {}
+
+
 class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The sampled tokens of a step: their number, or lists of equal length, one entry per token (`token_<field>`)."""
 
@@ -54,7 +105,9 @@ class Tokens(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
 class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """The unit of credit: one assistant turn, one reasoning step.
 
-    text: what the policy wrote. observation: what the environment answered. state: key of what the step was taken in.
+    text: what the policy wrote, reasoning: what it thought before, where that is kept apart. replies: the messages that
+    followed, up to the next step; observation: their text, or a key made of it, for methods that compare. A sole reply
+    of just that text has no content of its own (`replies_of` gives it). state: key of what the step was taken in.
     evidence: named numbers known about the step (value, score, label, ...; true and false as 1 and 0). credit: number
     per method.
     id: set where later rollouts of the group share this step (`Rollout.prefix`).
@@ -65,15 +118,19 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     agent: Key = None
     state: Key = None
     text: str | None = None
+    reasoning: str | None = None
+    images: list[str] = []
     action: Key = None
     tool_calls: list[ToolCall] = []
     observation: Key = None
+    replies: list[Message] = []
     next_state: Key = None
     reward: Number = None
     match: bool | None = None
     evidence: dict[str, Number | list[Number]] = {}
     credit: dict[str, Number] = {}
     tokens: Tokens | None = None
+    origin: Origin | None = None
     extra: dict[str, Any] = {}
 
 
@@ -81,6 +138,7 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One attempt at a task: an ordered list of steps and an outcome (None = unknown).
 
     prefix: ids of steps stored with earlier rollouts of the group, passed before the own `steps`.
+    context: the messages before the first step. blame: who says that which step is wrong.
     rewards: several rewards of the whole rollout, kept apart. task: the prompt, as text.
     evidence: named facts known about the whole rollout (answer_share, pivot, ...) or its task (prior_value).
     """
@@ -95,11 +153,14 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     batch: Whole | None = None
     policy_version: Whole | None = None
     prefix: list[str] = []
+    context: list[Message] = []
     steps: list[Step] = []
     final_state: Key = None
+    blame: list[Blame] = []
     extra: dict[str, Any] = {}
 
 
+REFERENCES = ("gold", "reference", "answer", "ground_truth")
 TOKEN_FIELDS = tuple(f for f in Tokens.__struct_fields__ if f != "n")
 _ROLLOUT_FIELDS = frozenset(Rollout.__struct_fields__) - {"extra"} | {"schema_version"}
 _STEP_FIELDS = frozenset(Step.__struct_fields__) - {"extra"}
@@ -150,6 +211,22 @@ def rollout_to_dict(rollout: Rollout) -> dict[str, Any]:
     return out
 
 
+def replies_of(step: Step) -> list[Message]:
+    """The messages that followed a step, with their contents.
+
+    >>> replies_of(Step(observation="42", replies=[Message(role="tool", name="sum")]))[0].content
+    '42'
+    """
+    sole = len(step.replies) == 1 and step.replies[0].content is None and isinstance(step.observation, str)
+    return [msgspec.structs.replace(step.replies[0], content=step.observation)] if sole else step.replies
+
+
+def reference_of(rollout: Rollout) -> str | None:
+    """The right answer, where the file has one: the first of `REFERENCES` among the fields that are not ours."""
+    found = next((rollout.extra[f] for f in REFERENCES if rollout.extra.get(f) is not None), None)
+    return None if found is None else str(found)
+
+
 def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> None:
     """What types cannot say: numbers are finite (None = unknown), token lists have one length.
 
@@ -174,6 +251,12 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
             _finite(number, f"credit {name!r}", place, t)
         if step.tokens is not None:
             _tokens(step.tokens, place, t)
+        if step.origin is not None:
+            for name in ("start", "seconds", "cost"):
+                _finite(getattr(step.origin, name), name, place, t)
+    for blame in rollout.blame:
+        _finite(blame.label, "label of blame", place)
+        _finite(blame.confidence, "confidence of blame", place)
 
 
 def _tokens(tokens: Tokens, place: dict[str, Any], step: int) -> None:

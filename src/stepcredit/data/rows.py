@@ -37,6 +37,11 @@ class Rows:
         self.count = self.bytes = 0
         self.at: Row | None = None
 
+    def turn_to(self, files: Sequence[Source], *, nan: bool = False) -> Self:
+        """These files next, with the same account."""
+        self._files, self._nan = files, nan
+        return self
+
     @classmethod
     def of(cls, values: Iterable[Mapping[str, Any]], *, on_error: OnError = "raise") -> Self:
         """Rows from memory, as if read from a file.

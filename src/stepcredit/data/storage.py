@@ -1,14 +1,16 @@
-"""Rows of files: JSON Lines, JSON arrays and Parquet, plain or compressed, on disk or from standard input."""
+"""Rows of files: JSON Lines, one JSON object, JSON arrays and Parquet, plain or compressed, on disk or from standard
+input."""
 
 import glob
 import gzip
+import io
 import json
 import re
 import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +18,15 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import msgspec
 
+from stepcredit.data._inspect_zip import samples
 from stepcredit.errors import DataError
 
 Bad = Callable[[DataError], None]
 
 _CHUNK = 1 << 18
-_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".zst")
-_FOREIGN = {b"PK\x03\x04": "a zip archive", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x80\x04": "a pickle"}
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".zst", ".traj", ".eval")
+_ZIP = b"PK\x03\x04"
+_FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x80\x04": "a pickle"}
 _NAN = re.compile(rb"[:\[,]\s*(NaN|-?Infinity)")
 _BOM = b"\xef\xbb\xbf"
 _SKIP = "or leave such rows out: --on-error skip"
@@ -57,7 +61,8 @@ class Source:
 
 
 def sources(path: str | Path | Sequence[str | Path]) -> list[Source]:
-    """The files that a path names: a file, "-", a folder (its data files), a glob, or a list. Numbers sort as numbers.
+    """The files that a path names: a file, "-", a folder (its data files; where it has none, those of the folders in
+    it), a glob, or a list. Numbers sort as numbers.
 
     Raises:
         DataError: no such file, a folder without data files.
@@ -68,7 +73,7 @@ def sources(path: str | Path | Sequence[str | Path]) -> list[Source]:
         return [Source(None, "<stdin>")]
     at = Path(path)
     if at.is_dir():
-        found = [p for p in at.iterdir() if p.suffix in _SUFFIXES and not p.name.startswith(".")]
+        found = _data_files(at.iterdir()) or _data_files(at.rglob("*"), at)
         if not found:
             raise DataError(
                 "a folder without data files", file=path, expected=f"files ending in {', '.join(_SUFFIXES)}"
@@ -80,6 +85,15 @@ def sources(path: str | Path | Sequence[str | Path]) -> list[Source]:
     else:
         found = [at]
     return [Source(p, str(p)) for p in sorted(found, key=_natural)]
+
+
+def _data_files(paths: Iterable[Path], within: Path | None = None) -> list[Path]:
+    """Those with a suffix of ours; hidden ones, and those in hidden folders, are left out."""
+
+    def hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in (path.relative_to(within).parts if within else (path.name,)))
+
+    return [p for p in paths if p.suffix in _SUFFIXES and not hidden(p) and p.is_file()]
 
 
 def rows(source: str | Path | Source, *, bad: Bad | None = None, nan: bool = False) -> Iterator[Row]:
@@ -111,10 +125,13 @@ def rows(source: str | Path | Source, *, bad: Bad | None = None, nan: bool = Fal
         if magic.startswith(b"PAR1"):
             yield from _parquet(raw, name, report)
             return
+        if magic.startswith(_ZIP):
+            for number, log, size in samples(raw, name, report):
+                yield Row(name, number, log, size)
+            return
         stream = _unpacked(raw, magic, name)
         first = _head(stream, name)
-        make = _array if first.lstrip().startswith(b"[") else _lines
-        for row in make(first, stream, name, report, nan):
+        for row in _rows(first, stream, name, report, nan):
             some = True
             value: object = row.value
             if isinstance(value, dict):
@@ -164,6 +181,36 @@ def _head(stream: Any, name: str) -> bytes:
     if b"\0" in first[:4096]:
         raise DataError("the file is binary", file=name, got=first[:16], expected="JSON or Parquet")
     return first.removeprefix(_BOM)
+
+
+def _rows(first: bytes, stream: Any, name: str, bad: Bad, nan: bool) -> Iterator[Row]:
+    start = first.lstrip()
+    if start.startswith(b"["):
+        return _array(first, stream, name, bad, nan)
+    line = start.partition(b"\n")[0].rstrip()
+    if start.startswith(b"{") and b"\n" in start and not line.endswith(b"}"):
+        return _object(first, stream, name, bad, nan)
+    return _lines(first, stream, name, bad, nan)
+
+
+def _object(first: bytes, stream: Any, name: str, bad: Bad, nan: bool) -> Iterator[Row]:
+    """The one object of a file whose first line does not end it; lines, where it is none."""
+    try:
+        data = first + stream.read()
+    except (EOFError, zlib.error, OSError) as error:
+        raise _broken(error, name, 1) from None
+    try:
+        value = msgspec.json.decode(data)
+    except (ValueError, RecursionError) as error:
+        try:
+            value = _slowly(data, error, nan)
+        except DataError as problem:
+            lines = data.rstrip().count(b"\n{") + 1
+            if lines == 1:
+                raise problem.at(file=name, row=1) from None
+            yield from _lines(data, io.BytesIO(), name, bad, nan)
+            return
+    yield Row(name, 1, value, len(data))
 
 
 def _lines(first: bytes, stream: Any, name: str, bad: Bad, nan: bool) -> Iterator[Row]:

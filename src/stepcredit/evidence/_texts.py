@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepcredit.data.batch import Batch
-from stepcredit.data.records import Rollout, Step
+from stepcredit.data.records import REFERENCES, Rollout, Step
 from stepcredit.errors import DataError, StepCreditError
 
 JOINER = "\n"
-REFERENCES = ("gold", "reference", "answer", "ground_truth")
 Reference = str | Mapping[Any, Any] | Callable[[Rollout], Any] | None
 
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from stepcredit.data import records
 from stepcredit.data.records import Rollout
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.label.labels import Labels
@@ -14,7 +15,6 @@ from stepcredit.shelf import Planner, PlannerShelf
 
 SYSTEMS = PlannerShelf("label system", "stepcredit.label.systems", "stepcredit.label")
 Reference = str | Mapping[Any, str] | Callable[[Rollout], str | None] | None
-REFERENCES = ("gold", "reference", "answer", "ground_truth")
 
 
 def label(
@@ -110,5 +110,4 @@ def reference_of(record: Rollout, reference: Reference) -> str | None:
                 f"no field {reference!r} with the reference", rollout=record.rollout, got=f"fields: {there}"
             )
         return str(record.extra[reference])
-    found = next((record.extra[f] for f in REFERENCES if record.extra.get(f) is not None), None)
-    return None if found is None else str(found)
+    return records.reference_of(record)

@@ -20,9 +20,10 @@ def cut(rollout: Rollout, segmenter: Callable[..., Any], **options: Any) -> Roll
     """The rollout with every step that has text cut into the segmenter's steps.
 
     A new step holds its part of the text, white space between parts left out. What is known of the whole old step goes
-    where it happened: state, id and agent to the first part (agent to all), observation, reward, next state and tool
-    calls to the last. Evidence, credit, match and action of a step that was really cut are dropped: they speak of
-    another unit. A step without text, or in which the segmenter finds no more than one step, stays as it is.
+    where it happened: state, id, reasoning, images and agent to the first part (agent to all), observation, replies,
+    reward, next state, tool calls and origin to the last. Evidence, credit, match and action of a step that was really
+    cut are dropped: they speak of another unit. A step without text, or in which the segmenter finds no more than one
+    step, stays as it is.
 
     Raises:
         StepCreditError: the segmenter does not take text. DataError: a step to be cut carries token lists (cut those
@@ -46,10 +47,12 @@ def cut(rollout: Rollout, segmenter: Callable[..., Any], **options: Any) -> Roll
             )
         text = step.text or ""
         parts = [Step(text=text[a:b], agent=step.agent) for a, b in spans]
-        parts[0] = msgspec.structs.replace(parts[0], state=step.state)
+        parts[0] = msgspec.structs.replace(parts[0], state=step.state, reasoning=step.reasoning, images=step.images)
         parts[-1] = msgspec.structs.replace(
             parts[-1],
             observation=step.observation,
+            replies=step.replies,
+            origin=step.origin,
             reward=step.reward,
             next_state=step.next_state,
             tool_calls=step.tool_calls,

@@ -70,7 +70,7 @@ def one_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[str | None, An
     return (have[0], row[have[0]]) if have else (None, None)
 
 
-def rest(row: Mapping[str, Any], used: Collection[str], ours: Collection[str]) -> dict[str, Any]:
+def rest(row: Mapping[str, Any], used: Collection[str | None], ours: Collection[str]) -> dict[str, Any]:
     """The fields that a format does not use, for `extra`. One that bears a name of our records is "source.<name>"."""
     return {f"source.{k}" if k in ours else k: v for k, v in row.items() if k not in used}
 

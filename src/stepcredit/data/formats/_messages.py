@@ -1,4 +1,5 @@
-"""Messages of a chat as steps: one assistant message is one step; what follows, up to the next, is its observation.
+"""Messages of a chat as steps: one assistant message is one step; what follows, up to the next, are its replies, and
+their text is its observation. What stands before the first one is the context.
 
 The action of a step is its tool calls, as text with sorted arguments; a message without calls has none.
 """
@@ -6,12 +7,16 @@ The action of a step is its tool calls, as text with sorted arguments; a message
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from stepcredit.data.formats._fields import need, rest, text
-from stepcredit.data.records import Step, ToolCall
+from stepcredit.data.records import Message, Step, ToolCall
 from stepcredit.errors import DataError
 
+_THOUGHT = ("reasoning_content", "reasoning")
 _USED = ("role", "content", "tool_calls", "function_call", "name")
 _STEP_NAMES = Step.__struct_fields__
 
@@ -42,7 +47,45 @@ def turns(messages: object, name: str = "messages") -> list[Turn]:
             found[-1].replies.append(message)
     for turn in found:
         if turn.replies:
-            turn.step.observation = "\n".join(words(r.get("content")) or "" for r in turn.replies)
+            turn.step.replies = [message_of(r) for r in turn.replies]
+            observe(turn.step)
+    return found
+
+
+def observe(step: Step) -> None:
+    """The text of the replies as the observation; of a sole reply it is kept once."""
+    step.observation = "\n".join(r.content or "" for r in step.replies)
+    if len(step.replies) == 1 and step.replies[0].content is not None:
+        step.replies = [structs.replace(step.replies[0], content=None)]
+
+
+def context(messages: object) -> list[Message]:
+    """The messages before the first one of the assistant."""
+    given = messages if isinstance(messages, list) else []
+    return [message_of(m) for m in takewhile(lambda m: m.get("role") != "assistant", given)]
+
+
+def message_of(message: Mapping[str, Any]) -> Message:
+    """A message that the policy did not write, as a record."""
+    status = message.get("is_error", message.get("error"))
+    return Message(
+        role=message["role"],
+        content=words(message.get("content")),
+        name=text(message.get("name"), "name"),
+        call=text(message.get("tool_call_id"), "tool_call_id"),
+        error=status if isinstance(status, bool) else True if status else None,
+        images=images(message.get("content")),
+    )
+
+
+def images(content: object) -> list[str]:
+    """Addresses of the images among the parts of a content."""
+    found = []
+    for part in content if isinstance(content, list) else ():
+        given = part.get("image_url") if isinstance(part, Mapping) else None
+        address = given.get("url") if isinstance(given, Mapping) else given
+        if isinstance(address, str):
+            found.append(address)
     return found
 
 
@@ -99,17 +142,25 @@ def as_text(value: list[Any]) -> str:
 
 
 def _step(message: Mapping[str, Any], index: int) -> Step:
+    thought = _thought(message)
     try:
         made = calls(message)
         return Step(
             agent=text(message.get("name"), "name"),
             text=words(message.get("content")),
+            reasoning=message[thought] if thought else None,
+            images=images(message.get("content")),
             action=as_text([plain_call(c) for c in made]) if made else None,
             tool_calls=made,
-            extra=rest(message, _USED, _STEP_NAMES),
+            extra=rest(message, (*_USED, thought), _STEP_NAMES),
         )
     except DataError as error:
         raise DataError(f"message {index}: {error.what}", got=error.got, expected=error.expected) from None
+
+
+def _thought(message: Mapping[str, Any]) -> str | None:
+    """The field of thoughts that servers keep apart: `reasoning_content` (vLLM, DeepSeek) or `reasoning`."""
+    return next((f for f in _THOUGHT if isinstance(message.get(f), str)), None)
 
 
 def _part(part: object) -> str:

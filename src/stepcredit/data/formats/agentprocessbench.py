@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepcredit.data.formats._fields import key, literal, number, rest, text
-from stepcredit.data.formats._messages import Turn, as_text, opening, texts, turns
+from stepcredit.data.formats._messages import Turn, as_text, context, opening, texts, turns
 from stepcredit.data.records import Rollout
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
@@ -73,6 +73,7 @@ def _rollout(row: dict[str, Any], group: str | int, attempt: int) -> Rollout:
         rollout=key(row.get("rollout", row.get("sample_index", attempt)), "sample_index"),
         outcome=number(row["outcome"], "outcome") if "outcome" in row else _verdict(row.get("final_label")),
         task=text(row.get("question"), "question") or opening(row["messages"]),
+        context=context(row["messages"]),
         steps=[turn.step for turn in found],
         final_state=as_text(sorted(seen)),
         extra=rest(row, (*FIELDS, "group", "rollout", "outcome"), Rollout.__struct_fields__),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepcredit.data.formats._fields import key, need, number, rest, text
-from stepcredit.data.formats._messages import Turn, as_text, opening, plain_call, texts, turns
+from stepcredit.data.formats._messages import Turn, as_text, context, opening, plain_call, texts, turns
 from stepcredit.data.records import Rollout, ToolCall
 from stepcredit.data.rows import Rows
 
@@ -51,6 +51,7 @@ def _rollout(row: dict[str, Any], reads: tuple[str, ...], error: str) -> Rollout
         rollout=key(row.get("rollout", row.get("trial")), "trial"),
         outcome=number(row.get("outcome", row.get("reward")), "reward"),
         task=_instruction(row) or opening(row["traj"]),
+        context=context(row["traj"]),
         steps=[turn.step for turn in found],
         final_state=as_text(done),
         extra=rest(row, (*FIELDS[:3], "traj", "group", "rollout", "outcome"), Rollout.__struct_fields__),

@@ -1,0 +1,148 @@
+"""Folders that mix formats, files of one object, archives of inspect_ai, and what stands around steps."""
+
+import json
+import zipfile
+
+import pytest
+
+from stepcredit.data import Message, Reading, Rollout, Step, read, replies_of, write
+from stepcredit.data.storage import rows, sources
+from stepcredit.errors import DataError, UnknownName
+
+OURS = {"group": "p", "rollout": "a", "outcome": 1, "steps": [{"text": "x"}]}
+TAU = {"task_id": 3, "trial": 0, "reward": 0, "traj": [{"role": "user", "content": "hi"}, {"role": "assistant"}]}
+
+
+def folder(tmp_path, **files):
+    for name, value in files.items():
+        (tmp_path / name.replace("_", ".")).write_text(value if isinstance(value, str) else json.dumps(value, indent=2))
+    return tmp_path
+
+
+def test_a_folder_may_mix_formats(tmp_path):
+    reading = Reading(folder(tmp_path, a_json=OURS, b_json=TAU, c_jsonl=json.dumps({**OURS, "rollout": "b"})))
+    assert reading.format == "stepcredit, tau_bench"
+    assert [(r.group, r.rollout) for r in reading] == [("p", "a"), ("p", "b"), (3, 0)]
+    assert reading.read().layout.R == 3 and reading.rows == 3
+
+
+def test_mixed_groups_stream_as_one_file_does(tmp_path):
+    reading = Reading(folder(tmp_path, a_json=OURS, b_json=TAU, c_jsonl=json.dumps({**OURS, "rollout": "b"})))
+    assert [b.layout.R for b in reading.stream(steps=1)] == [2, 1]
+
+
+def test_a_file_of_no_format_is_named_or_left_out(tmp_path):
+    at = folder(tmp_path, a_json=OURS, z_json={"unrelated": 1})
+    with pytest.raises(DataError, match="no format fits") as error:
+        Reading(at)
+    assert "z.json" in error.value.message
+    left = Reading(at, on_error="skip")
+    assert [r.rollout for r in left] == ["a"] and "z.json" in left.skipped[0].message
+
+
+def test_options_reach_the_formats_that_have_them(tmp_path):
+    at = folder(tmp_path, a_json=OURS, b_json=TAU)
+    assert len(list(Reading(at, reads="get_"))) == 2
+    with pytest.raises(UnknownName, match="nothing_such"):
+        Reading(at, nothing_such=1)
+
+
+def test_one_indented_object_is_one_row(tmp_path):
+    path = folder(tmp_path, a_json=OURS) / "a.json"
+    assert [(r.number, r.value) for r in rows(path)] == [(1, OURS)]
+
+
+def test_a_broken_first_line_does_not_hide_the_others(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"group": \n' + json.dumps(OURS) + "\n")
+    bad = []
+    assert [r.value for r in rows(path, bad=bad.append)] == [OURS]
+    assert bad[0].row == 1
+
+
+def test_a_cut_object_is_an_error_with_its_place(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(OURS, indent=1)[:-8])
+    with pytest.raises(DataError, match=r"malformed JSON in line \d+") as error:
+        list(rows(path))
+    assert error.value.row == 1
+
+
+def test_folders_in_a_folder_are_read_where_it_has_no_files_itself(tmp_path):
+    inner, hidden = tmp_path / "run" / "case", tmp_path / ".cache"
+    inner.mkdir(parents=True)
+    hidden.mkdir()
+    (inner / "x.traj").write_text("{}")
+    (hidden / "y.json").write_text("{}")
+    assert [s.path.name for s in sources(tmp_path)] == ["x.traj"]
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, text in members.items():
+            made.writestr(name.replace("__", "/") + ".json", text)
+    return path
+
+
+def test_an_eval_archive_gives_one_log_a_sample(tmp_path):
+    path = archive(tmp_path / "a.eval", header='{"version": 2}', samples__1='{"id": 1}', samples__2='{"id": 2}')
+    assert [r.value for r in rows(path)] == [{"version": 2, "samples": [{"id": n}]} for n in (1, 2)]
+
+
+def test_a_broken_sample_is_placed_and_the_others_are_read(tmp_path):
+    path = archive(tmp_path / "a.eval", header="{}", samples__1="{oh", samples__2='{"id": 2}')
+    bad = []
+    assert [r.number for r in rows(path, bad=bad.append)] == [2]
+    assert (bad[0].row, bad[0].file) == (1, str(path))
+
+
+@pytest.mark.parametrize("members", [{"other": "{}"}, {"header": "[]", "samples__1": "{}"}])
+def test_another_archive_says_what_it_is_not(tmp_path, members):
+    with pytest.raises(DataError, match=r"zip archive|must be an object"):
+        list(rows(archive(tmp_path / "a.zip", **members)))
+
+
+def test_a_cut_archive_says_so(tmp_path):
+    path = archive(tmp_path / "a.eval", header="{}", samples__1="{}")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match="zip archive is broken"):
+        list(rows(path))
+
+
+def test_replies_are_kept_and_a_sole_one_not_twice(tmp_path):
+    (one,) = read(folder(tmp_path, b_json=TAU) / "b.json").to_records()
+    assert one.context == [Message(role="user", content="hi")]
+    step = Step(observation="4", replies=[Message(role="tool", name="sum", call="c", error=True)])
+    assert replies_of(step) == [Message(role="tool", name="sum", content="4", call="c", error=True)]
+    assert replies_of(Step(observation="x")) == []
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_everything_around_steps_survives_a_file(tmp_path, suffix):
+    record = {
+        **OURS,
+        "context": [{"role": "system", "content": "be brief", "images": ["data:image/png;base64,AA=="]}],
+        "blame": [{"by": "anna", "step": 0, "label": -1, "reason": "no", "evidence": {"n": [1, None]}}],
+        "steps": [
+            {
+                "text": "x",
+                "reasoning": "hm",
+                "replies": [{"role": "tool", "content": "1", "call": "c"}, {"role": "user", "content": "2"}],
+                "origin": {"id": "s1", "start": 1.5, "input_tokens": 3, "cost": 0.25},
+            }
+        ],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(record))
+    first = read(path).to_records()
+    write(read(path), tmp_path / f"b{suffix}")
+    assert read(tmp_path / f"b{suffix}").to_records() == first
+    assert isinstance(first[0], Rollout) and first[0].steps[0].origin.input_tokens == 3
+
+
+def test_numbers_of_blame_and_origin_must_be_finite(tmp_path):
+    for field in ({"blame": [{"by": "x", "confidence": 1e999}]}, {"steps": [{"origin": {"cost": 1e999}}]}):
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps({**OURS, **field}).replace("Infinity", "1e999"))
+        with pytest.raises(DataError):
+            read(path)
