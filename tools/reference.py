@@ -66,7 +66,7 @@ def methods_index():
     return "".join(out)
 
 
-SECOND = {"evidence": "adds", "label": "models", "search": "models"}
+SECOND = {"evidence": "adds", "label": "models", "search": "models", "diagnose": "models"}
 ABOUT = {
     "method": "Credit methods",
     "preset": "Credit methods whose formula another one has",
@@ -74,6 +74,7 @@ ABOUT = {
     "evidence": "Evidence",
     "label": "Label systems",
     "search": "Search policies",
+    "diagnose": "Diagnosis methods",
 }
 
 

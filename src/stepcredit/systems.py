@@ -1,5 +1,5 @@
 """Every published system that runs here, whatever it is: a credit method, a preset of one, a selector, evidence, a
-label system ("label/omegaprm"), a search policy ("search/beam")."""
+label system ("label/omegaprm"), a search policy ("search/beam"), a diagnosis method ("diagnose/contrast")."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,21 +14,22 @@ from stepcredit.evidence import Kind
 from stepcredit.shelf import Planner, PlannerShelf
 
 System = Method | Kind | Planner
-KINDS = ("method", "preset", "selector", "evidence", "label", "search")
+KINDS = ("method", "preset", "selector", "evidence", "label", "search", "diagnose")
 
 
 @cache
 def planners() -> Mapping[str, PlannerShelf]:
-    """Room -> its systems that spend model calls."""
+    """Room -> its systems that ask models, or may."""
+    from stepcredit.diagnose.run import METHODS as DIAGNOSES
     from stepcredit.label.run import SYSTEMS  # what they stand on is loaded when it is needed
     from stepcredit.search.run import POLICIES
 
-    return {"label": SYSTEMS, "search": POLICIES}
+    return {"label": SYSTEMS, "search": POLICIES, "diagnose": DIAGNOSES}
 
 
 def names(*, presets: bool = False) -> list[str]:
-    """Every credit method, selector, kind of evidence, label system and search policy, and every published system that
-    is a preset of one.
+    """Every credit method, selector, kind of evidence, label system, search policy and diagnosis method, and every
+    published system that is a preset of one.
 
     Args:
         presets: every `name@preset` too.
@@ -42,8 +43,8 @@ def names(*, presets: bool = False) -> list[str]:
 
 
 def get(name: str) -> System:
-    """What bears this name. Credit methods may be paths to files too; the room of a label system or a search policy may
-    be left out where nothing else bears its name.
+    """What bears this name. Credit methods may be paths to files too; the room of what asks models may be
+    left out where nothing else bears its name.
 
     Raises:
         UnknownName: nothing does; a preset that is not there.

@@ -4,6 +4,7 @@ import inspect
 import json
 
 import pytest
+from fixtures import FILES, first_of, format_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from stepcredit.data.records import Rollout
 from stepcredit.data.rows import Rows, renamed
 from stepcredit.errors import DataError, StepCreditError, UnknownName
 
-FIRST = {
+FIRST = {format_of(path): first_of(path) for path in reversed(FILES)} | {
     "stepcredit": {"group": "p", "rollout": 0, "outcome": 1},
     "openai_chat": {"task_id": 1, "messages": []},
     "tau_bench": {"task_id": 0, "trial": 0, "reward": 1.0, "info": {}, "traj": []},
@@ -30,6 +31,12 @@ def test_every_format_of_the_folder_is_detected_and_documented():
         assert formats.detect(first, "x") == name
         assert list(formats.get(name).rollouts(Rows.of([first]))) is not None
         assert len(inspect.getdoc(formats.get(name))) > 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_trace_is_of_one_format_alone(path):
+    """Its own, by the first row, as it is read from a file."""
+    assert formats.detect(first_of(path), str(path)) == format_of(path)
 
 
 def test_unknown_and_ambiguous_formats_name_the_choices():
@@ -123,7 +130,7 @@ messages = st.lists(
 
 
 @pytest.mark.parametrize("name", sorted(FIRST))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_json_gives_rollouts_or_a_stepcredit_error(name, data):
     module = formats.get(name)

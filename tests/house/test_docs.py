@@ -105,7 +105,7 @@ def test_methods_named_are_known(page):
 def tables(page):
     """Names in inline code that stand in the page's tables."""
     rows = re.findall(r"^\|.*\|$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return set(re.findall(r"`((?:label/|search/)?[a-z0-9_]+)`", "\n".join(rows)))
+    return set(re.findall(r"`((?:label/|search/|diagnose/)?[a-z0-9_]+)`", "\n".join(rows)))
 
 
 def test_the_readme_lists_what_there_is_and_nothing_else():

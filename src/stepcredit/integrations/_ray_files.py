@@ -164,7 +164,7 @@ class Split:
 
         def look(line: bytes, number: int) -> tuple[_Key | None, int, bool]:
             rows = self._rows([file], Piece(0, [Span(0, 0, len(line), number - 1, 1)], [line]))
-            found = list(self._reading._module.sizes(rows))  # type: ignore[attr-defined]
+            found = list(self._reading._module.sizes(rows))  # type: ignore[union-attr]
             group, size = found[0] if found else (None, 0)
             return group, max(size, 1) if found else 0, rows.count > 0
 
@@ -198,7 +198,7 @@ class Split:
         """Group and size of each row of a row group, decoded in full."""
         rows = self._rows(self.files, Piece(0, [span]))
         out: list[tuple[_Key | None, int]] = [(None, 0)] * span.length
-        for group, size in self._reading._module.sizes(rows):  # type: ignore[attr-defined]
+        for group, size in self._reading._module.sizes(rows):  # type: ignore[union-attr]
             assert rows.at is not None
             out[rows.at.number - span.before - 1] = (group, size)
         return out

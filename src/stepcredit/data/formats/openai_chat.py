@@ -1,65 +1,116 @@
-"""Chats in OpenAI's messages format, one rollout a row: {"messages": [...], "group": ..., "outcome": ...}.
+"""Chats in OpenAI's messages format, and logs of calls of /chat/completions.
 
-- step: one assistant message, with its tool calls. observation: the text of the tool and user messages that follow,
-  up to the next assistant message, one below the other. The messages before the first one are context. action: the
-  tool calls, as text with sorted arguments; none for a message without calls.
-- group: field `group`, `prompt_id` or `task_id`; outcome: `outcome`, `reward`, `score` or `correct`. Others by
-  --map. task: field `task`, else the first message of a user.
-- rollout: field `rollout`; where there is none, the number of the attempt at the group in the order of the file.
-- not known: states (left empty: see `stepcredit state`), rewards of steps, tokens.
-Other fields of the row are kept.
+A row is one of
+- a chat: {"messages": [...], "group": ..., "outcome": ...}: one rollout;
+- a message: {"role": ..., "content": ...}: the rows of the file together are one rollout;
+- a call: {"request": {"messages": [...]}, "response": {"choices": [...]}}, the halves also under `kwargs` and
+  `response` (or `response_obj`), `request_body` and `response_body`, or `input` and `output`, as objects, as JSON text
+  or as HTTP with a `body`; or one object with `messages` and `response` (LiteLLM), or `messages` and `choices` (stored
+  completions). A request that begins with all that an earlier call of the file sent and got back goes on from it: one
+  rollout, not several. A call that failed and was sent again is a step with a field `failures`; one that was not ends
+  the rollout with a step that holds nothing but the error, at `origin`.
+
+- step: one assistant message, with its tool calls; also those that a log shows only as sent. observation: the text of
+  the tool and user messages that follow, up to the next assistant message, one below the other. The messages before
+  the first one are context. action: the tool calls, as text with sorted arguments; none for a message without calls.
+- group: field `group`, `prompt_id` or `task_id`; a row without them: a short hash of its context, and a note. outcome:
+  `outcome`, `reward`, `score`, `correct`, `success`, `passed`, `resolved` or `is_correct`; in a log, of the last row of
+  the rollout that has one. What stands inside `metadata` is not guessed: --map outcome=metadata.score. task: field
+  `task`, else the first message of a user.
+- rollout: field `rollout`; else an id that no other rollout of the group has (`rollout_id`, `run_id`,
+  `conversation_id`, `session_id`, `trace_id`, `id`; of a log, one that all its rows and no others bear); else the
+  name of a file that holds no other rollout; else the number of the attempt at the group.
+- of a log: model, id, time, tokens and cost of each response at `origin`; `logprobs` and vLLM's `token_ids` in the
+  step's tokens (`old_logp`, `id`). Several `choices` are several rollouts.
+- not known: states (left empty: see `stepcredit state`), rewards of steps.
+Other fields of the row are kept. Written against the API as of openai-python 3.57, LiteLLM's StandardLoggingPayload as
+documented in 10/2026, and vLLM's `return_token_ids`.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepcredit.data.formats._fields import key, number, one_of, rest, text
-from stepcredit.data.formats._messages import opening, turns
-from stepcredit.data.records import Rollout
+from stepcredit.data.formats import _chats
+from stepcredit.data.formats._calls import CHAT, clock, dialect, failure, logged
+from stepcredit.data.formats._chats import Answer, Chat, Exchange, Said
+from stepcredit.data.formats._traces import a_list, a_map, a_str, named, need_map, origin, whole
+from stepcredit.data.formats.anthropic_messages import plain
+from stepcredit.data.records import Origin, Rollout, Tokens
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
 
-_GROUP = ("group", "prompt_id", "task_id")
-_OUTCOME = ("outcome", "reward", "score", "correct")
-FIELDS = ("messages", "rollout", "task", *_GROUP, *_OUTCOME)
+FIELDS = _chats.FIELDS
 
 
 def fits(first: Mapping[str, Any], path: str) -> bool:
-    """A row with `messages` that is no record and carries no labels."""
-    messages = first.get("messages")
-    return isinstance(messages, list) and "step_labels" not in first and "steps" not in first
+    """A row with `messages` that is no record and carries no labels, a message, or a logged call."""
+    return dialect(first) == CHAT
 
 
 def rollouts(rows: Rows) -> Iterator[Rollout]:
-    """One rollout a row."""
-    attempts: Counter[str | int] = Counter()
-    for row in rows:
-        with rows.guard(row):
-            yield _rollout(row.value, attempts)
+    """One rollout a chat, a file of messages, or a conversation of a log."""
+    return named(rows, _chats.made(rows, _read))
 
 
-def _rollout(row: dict[str, Any], attempts: Counter[str | int]) -> Rollout:
-    group_field, group = one_of(row, _GROUP)
-    if group_field is None:
+def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
+    halves = logged(row)
+    if halves is not None:
+        return _exchange(row, *halves)
+    if "messages" not in row and isinstance(row.get("role"), str):
+        return Said([row], plain)
+    if not isinstance(row.get("messages"), list):
         raise DataError(
-            "no field says which task the chat attempts",
-            got=f"fields {', '.join(row)}",
-            expected=f"one of {', '.join(_GROUP)}",
-            hint="--map group=<field>",
+            "the row is neither a chat, a message nor a logged call",
+            got=row.get("messages", f"fields {', '.join(map(str, row))}"),
+            expected='{"messages": [...]}',
         )
-    group = key(group, "group")
-    outcome_field, outcome = one_of(row, _OUTCOME)
-    task = text(row.get("task"), "task") or opening(row.get("messages"))
-    steps = [turn.step for turn in turns(row.get("messages"))]
-    name = key(row["rollout"], "rollout") if "rollout" in row else attempts[group]
-    attempts[group] += 1
-    used = ("messages", "rollout", "task", group_field, outcome_field)
-    return Rollout(
-        group=group,
-        rollout=name,
-        outcome=number(outcome, outcome_field or "outcome"),
-        task=task,
-        steps=steps,
-        extra=rest(row, [u for u in used if u], Rollout.__struct_fields__),
+    return Chat(plain(row["messages"]))
+
+
+def _exchange(row: dict[str, Any], request: Mapping[str, Any], response: Any, used: tuple[str, ...]) -> Exchange:
+    sent = request.get("messages")
+    if not isinstance(sent, list):
+        raise DataError("the messages of a request must be a list", got=sent, expected='[{"role": ...}, ...]')
+    answers: list[Answer] = []
+    error = failure(row, response)
+    if isinstance(response, str) and not error:
+        answers = [Answer([{"role": "assistant", "content": response}], _origin(row, request, {}))]
+    elif isinstance(response, Mapping) and isinstance(response.get("role"), str):
+        answers = [Answer(plain([{**response, "role": "assistant"}]), _origin(row, request, response))]
+    elif isinstance(response, Mapping):
+        choices = a_list(response.get("choices"), "choices")
+        answers = [_answer(need_map(c, "a choice"), row, request, response) for c in choices]
+    elif response is not None and not error:
+        raise DataError("the response must be an object", got=response, expected='{"choices": [...]}')
+    return Exchange(plain(sent), answers, None, error, used)
+
+
+def _answer(
+    choice: Mapping[str, Any], row: Mapping[str, Any], request: Mapping[str, Any], response: Mapping[str, Any]
+) -> Answer:
+    message = need_map(choice.get("message"), "the message of a choice")
+    kept = {k: v for k, v in message.items() if v is not None or k == "content"}
+    return Answer([{**kept, "role": "assistant"}], _origin(row, request, response), _tokens(choice))
+
+
+def _tokens(choice: Mapping[str, Any]) -> Tokens | None:
+    content = a_map(choice.get("logprobs")).get("content")
+    logps = [a_map(t).get("logprob") for t in content] if isinstance(content, list) else []
+    known = logps if logps and all(isinstance(x, float | int) for x in logps) else None
+    ids = choice.get("token_ids")
+    if not isinstance(ids, list) or not ids or any(whole(i) is None for i in ids):
+        ids = None
+    if ids is not None and known is not None and len(ids) != len(known):
+        raise DataError("tokens and their logprobs differ in number", got=(len(ids), len(known)), expected="equal")
+    return Tokens(id=ids, old_logp=known) if ids or known else None
+
+
+def _origin(row: Mapping[str, Any], request: Mapping[str, Any], response: Mapping[str, Any]) -> Origin | None:
+    usage = a_map(response.get("usage"))
+    return origin(
+        response=a_str(response.get("id")),
+        model=a_str(response.get("model")) or a_str(request.get("model")) or a_str(row.get("model")),
+        input_tokens=whole(usage.get("prompt_tokens", row.get("prompt_tokens"))),
+        output_tokens=whole(usage.get("completion_tokens", row.get("completion_tokens"))),
+        **clock(row, response.get("created")),
     )

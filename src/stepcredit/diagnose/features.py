@@ -1,0 +1,228 @@
+"""What can be read off single steps: what was done, what came back, whether it failed. Made once per rollout."""
+
+import re
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from stepcredit.data.records import Rollout, Step, replies_of
+from stepcredit.diagnose.case import Case, Group
+from stepcredit.evidence._calls import plain
+from stepcredit.evidence.actions import calls_key
+
+MISSING = "nothing found"
+"""The kind of failure that may be the truth."""
+
+_HEAD, _TAIL, _SHORT = 1200, 600, 300
+_LINE = re.compile(r"\s+")
+
+_CODE = re.compile(r"\b(?:exit(?:ed with)?[ _]?(?:code|status)|return[ _]?code|exitcode)\W{0,4}(-?\d{1,5})\b", re.I)
+_HTTP = re.compile(
+    r"\b(?:HTTP(?:/\d(?:\.\d)?)?(?: (?:error|status|code))?|status(?:[ _]?code)?|response code)\W{0,5}([45]\d\d)\b"
+    r"|\b([45]\d\d) (?:(?:client|server) error|bad request|unauthorized|forbidden|not found|too many requests|"
+    r"internal server error|bad gateway|service unavailable|gateway timeout)\b",
+    re.I,
+)
+_RAISED = re.compile(r"^\s*(?:[\w.]+\.)?([A-Z]\w*(?:Error|Exception))\b", re.M)
+_SAID = re.compile(
+    r"^\W{0,4}(?:an? )?(?:(?:fatal|runtime|syntax|tool|api|unexpected|internal)[ _-]?)?"
+    r"(?:error|exception|failure|failed)\b"
+    r"|\"(?:error|is_error)\"\s*:\s*(?:true|\"[^\"]|\{)|\"(?:success|ok)\"\s*:\s*false"
+    r"|\bcommand not found\b|\bno such file or directory\b|\bpermission denied\b|\bconnection (?:refused|reset)\b"
+    r"|\b(?:timed out|timeout expired)\b|\bsegmentation fault\b|\bis not recognized as an\b"
+    r"|^\W{0,4}(?:unknown|invalid|no such|unsupported) (?:tool|function|command|action|argument|parameter)\b",
+    re.I | re.M,
+)
+_MISSING = re.compile(
+    r"^\W{0,4}(?:[\w' -]{0,60} )?(?:was |were |is |are |could )?not (?:be )?found\b"
+    r"|^\W{0,4}no (?:results?|matches|match|data|records?|items?|documents?|entries)\b"
+    r"(?: (?:were |was )?(?:found|available|returned))?\W*$"
+    r"|^\W{0,4}nothing (?:happens|found)\b|^\s*(?:\[\s*\]|\{\s*\}|null|none)\s*$",
+    re.I | re.M,
+)
+
+
+_RAISES = ("error", "exception")
+_ANSWERS = (
+    "bad request",
+    "unauthorized",
+    "forbidden",
+    "not found",
+    "too many",
+    "bad gateway",
+    "unavailable",
+    "timeout",
+)
+_SAYS = (
+    "fail",
+    "not found",
+    "no such",
+    "denied",
+    "connection ",
+    "timed out",
+    "timeout",
+    "segmentation",
+    "not recognized",
+)
+_REFUSES = ("unknown", "invalid", "unsupported", "false")
+# Words without which a pattern cannot match: to look for them is much cheaper.
+_KINDS = (
+    ("HTTP", ("http", "status", "response code", "error", *_ANSWERS), _HTTP),
+    ("exception", _RAISES, _RAISED),
+    ("said", (*_RAISES, *_SAYS, *_REFUSES), _SAID),
+)
+
+
+class Failure(NamedTuple):
+    """Why a tool's reply counts as failed. kind: "error", "exit code", "exception", "HTTP", "said", "nothing found"."""
+
+    kind: str
+    words: str
+
+
+class Features(NamedTuple):
+    """[S] of a rollout's own steps.
+
+    done: key of what was done (tool calls, else text, else action), finer than the graph's: None = nothing. seen: what
+    came back, None = not known. failures: of the replies, None = none.
+    """
+
+    done: tuple[Hashable, ...]
+    seen: tuple[str | None, ...]
+    failures: tuple[Failure | None, ...]
+
+
+_KEPT: "WeakKeyDictionary[Group, dict[Hashable, Any]]" = WeakKeyDictionary()
+
+
+def kept(group: Group, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What was made of a group under this key; made now if it was not."""
+    mine = _KEPT.setdefault(group, {})
+    if key not in mine:
+        mine[key] = make()
+    return mine[key]
+
+
+def features(case: Case) -> Features:
+    """The features of a case's steps."""
+    found: Features = kept(case.group, ("features", case.index), lambda: read(case.rollout))
+    return found
+
+
+def read(rollout: Rollout) -> Features:
+    """The features of a rollout's steps."""
+    steps = rollout.steps
+    failures = [failure(step) for step in steps]
+    for at in range(1, len(steps)):
+        spoken = None if steps[at].tool_calls or failures[at - 1] else output(steps[at])
+        if spoken is not None and steps[at].agent != steps[at - 1].agent:
+            failures[at - 1] = spoken  # another agent ran what this one wrote
+    return Features(
+        tuple(map(fine_key, steps)),
+        tuple(observed(step) for step in steps),
+        tuple(failures),
+    )
+
+
+def action_key(step: Step) -> Hashable:
+    """What was done, equal where two steps did the same: the action, else the tool calls, else the text; None: none."""
+    return step.action if step.action is not None and step.action == step.action else fine_key(step)
+
+
+def fine_key(step: Step) -> Hashable:
+    """The tool calls of a step with all their arguments, else its text, blanks made one, else its action."""
+    if step.tool_calls:
+        return calls_key(step)
+    if step.text and not step.text.isspace():
+        return _plain(step.text)
+    return step.action
+
+
+def observed(step: Step) -> str | None:
+    """The text that came back; None where nothing did."""
+    if step.replies:
+        return "\n".join(m.content or "" for m in replies_of(step))
+    return None if step.observation is None else str(step.observation)
+
+
+def failure(step: Step) -> Failure | None:
+    """Why a tool that the step called failed: the record says so (`Message.error`, `Origin.error`), else the words of
+    the reply do: an exit code, an exception, an HTTP status, "error", nothing found.
+
+    Words are looked for in what tools said alone, in its first and last lines, and "nothing found" in short replies
+    alone: a page about errors is no failure.
+    """
+    if step.origin is not None and step.origin.error:
+        return Failure("error", shown(step.origin.error))
+    if not step.replies:
+        acts = bool(step.tool_calls) or step.action is not None
+        return told(step.observation) if acts and isinstance(step.observation, str) else None
+    for message in replies_of(step):
+        if message.error:
+            return Failure("error", shown(message.content or "the tool failed"))
+        if message.error is None and message.content and (message.role == "tool" or message.call is not None):
+            found = told(message.content)
+            if found is not None:
+                return found
+    return None
+
+
+def told(text: str) -> Failure | None:
+    """What kind of failure the words of a tool tell of; None: none.
+
+    >>> told("Traceback (most recent call last):\\n  ...\\nKeyError: 'x'"), told("exitcode: 0 (execution succeeded)")
+    (Failure(kind='exception', words="KeyError: 'x'"), None)
+    """
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    low = text.lower()
+    if "exit" in low or "return" in low:
+        code = _CODE.search(text)
+        if code is not None:
+            raised = list(_RAISED.finditer(text)) if int(code[1]) else []
+            words = _line(text, code.start()) + (f": {_line(text, raised[-1].start(1)).strip()}" if raised else "")
+            return None if int(code[1]) == 0 else Failure("exit code", shown(words))
+    if "traceback (most recent call last)" in low:
+        raised = list(_RAISED.finditer(text))
+        return Failure("exception", shown(_line(text, raised[-1].start(1)) if raised else "Traceback"))
+    for kind, cues, pattern in _KINDS:
+        if any(cue in low for cue in cues):
+            found = pattern.search(text)
+            if found is not None:
+                return Failure(kind, shown(_line(text, found.end() - 1)))
+    missing = _MISSING.search(text) if len(text) <= _SHORT else None
+    return None if missing is None else Failure(MISSING, shown(_line(text, missing.end() - 1)))
+
+
+_OUTPUT = re.compile(
+    r"\s*(?:exitcode|exit code|return code|stdout|stderr|traceback|\[?(?:tool|execution) (?:output|result))", re.I
+)
+
+
+def output(step: Step) -> Failure | None:
+    """The failure that a step reports which is itself the output of a program, as an executor among agents sends it."""
+    text = step.text or ""
+    return told(text) if _OUTPUT.match(text[:60]) else None
+
+
+def shown(value: Any, width: int = 90) -> str:
+    """A value in one short line, without control characters.
+
+    >>> shown("a\\n\\tb")
+    'a b'
+    """
+    text = value if isinstance(value, str) else str(value)
+    text = _LINE.sub(" ", text[: 4 * width]).strip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _line(text: str, at: int) -> str:
+    start = text.rfind("\n", 0, at) + 1
+    end = text.find("\n", at)
+    return text[start : len(text) if end < 0 else end]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()) if text.isascii() else str(plain(text))

@@ -1,0 +1,1 @@
+"""Members: one file a diagnosis method."""

@@ -1,0 +1,89 @@
+"""All model-free methods as one opinion. About 4 s."""
+
+import numpy as np
+import pytest
+from made_runs import case, chat, covered, run, spoiled
+
+from stepcredit.diagnose import diagnose
+from stepcredit.diagnose.methods.combined import MEMBERS, UNTESTED, combined
+from stepcredit.diagnose.run import METHODS
+from stepcredit.errors import UnknownName
+
+GOOD = [run(f"good{i}", ["a", "b", "c"], 1.0, ["s", "t", "u", "won"]) for i in range(6)]
+BAD = run("bad", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"])
+FAILS = ("try", "get", {"id": 1}, "Error: no order 1")
+SAYS = ("Your order is on its way.", None, None, None)
+
+
+def test_it_says_which_members_spoke_and_how_strongly():
+    said = combined(case(BAD, *GOOD))
+    assert (said.status, said.step) == ("found", 1)
+    told = said.evidence["members"]
+    assert (
+        set(told) == set(MEMBERS) and told["contrast"]["status"] == "found" and told["carried"]["status"] == "unknown"
+    )
+    assert "6 of 6" in said.reason and f"(contrast, {told['contrast']['confidence']:.2f})" in said.reason
+
+
+def test_the_opinion_is_the_mean_of_what_members_say_weighted_by_their_confidence():
+    # Two rules that nobody could test: both count a half, and both name step 1.
+    said = combined(case(chat("a", [FAILS, FAILS])))
+    told = {n: m for n, m in said.evidence["members"].items() if m["status"] == "found"}
+    assert {n: m["step"] for n, m in told.items()} == {"tool_errors": 0, "ignored_observation": 1, "repeats": 1}
+    assert said.step == 1 and said.confidence == pytest.approx((2 * UNTESTED**2 + 0.75 * UNTESTED**2) / (3 * UNTESTED))
+    assert "untested" in said.reason and "Otherwise: step 0 (tool_errors, 0.50)" in said.reason
+    assert said.scores == pytest.approx([UNTESTED / 3, said.confidence])
+
+
+def test_credit_is_heard_where_contrast_cannot_tell():
+    both = combined(case(BAD, *GOOD), members=("contrast", "credit"))
+    alone = combined(case(BAD, *GOOD), members=("contrast",))
+    assert both.evidence["members"]["credit"]["status"] == "found"
+    assert both.confidence == alone.confidence and both.scores.tolist() == alone.scores.tolist()
+    heard = 0
+    for one, _ in spoiled("search"):
+        said = combined(one)
+        told = said.evidence["members"]
+        if told["contrast"]["status"] == "unknown" and told["credit"]["status"] == "found":
+            heard += said.step == told["credit"]["step"]
+    assert heard >= 3
+
+
+def test_what_is_as_frequent_in_successful_runs_has_no_say():
+    turns = [FAILS, ("look", "find", {}, "page"), ("same", "find", {}, "page"), SAYS]
+    said = combined(case(chat("a", turns), *(chat(f"won{i}", turns, 1.0) for i in range(5))))
+    assert said.status == "unknown" and said.evidence["members"]["repeats"]["confidence"] == 0
+
+
+def test_a_run_that_succeeded_is_blamed_only_for_given_labels():
+    won = chat("won", [FAILS, FAILS, SAYS], 1.0)
+    assert combined(case(won)).status == "clean"
+    won.steps[1].evidence = {"label": -1.0}
+    assert combined(case(won)).step == 1
+
+
+def test_if_nobody_finds_a_step_it_says_why_each_does_not():
+    said = combined(case(chat("a", [SAYS])))
+    assert said.status == "unknown" and all(
+        f"{name}: " in said.reason for name in ("contrast", "credit", "tool_errors", "ignored_observation", "repeats")
+    )
+    assert combined(case(chat("a", []))).reason == "the run has no steps"
+
+
+def test_members_can_be_chosen():
+    assert combined(case(chat("a", [FAILS, FAILS])), members=("tool_errors",)).step == 0
+    with pytest.raises(UnknownName, match="nonesuch"):
+        combined(case(BAD), members=("nonesuch",))
+
+
+def test_it_is_what_diagnose_asks_by_default():
+    told = list(diagnose([BAD, *GOOD, run("other", ["b"], 0.0, group="h")]))
+    assert [(d.rollout.rollout, d.verdicts["combined"].step) for d in told] == [("bad", 1), ("other", None)]
+    assert set(MEMBERS) <= set(METHODS.names())
+
+
+def test_planted_faults_are_found_where_states_repeat():
+    hits = []
+    for family in ("layered", "dead_end", "all_of", "threshold"):
+        hits += [combined(one).step == step for one, step in spoiled(family) if covered(one, step)]
+    assert len(hits) > 100 and np.mean(hits) >= 0.9

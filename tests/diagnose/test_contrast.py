@@ -1,0 +1,187 @@
+"""Contrast with successful siblings. About 3 s."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from made_runs import case, cases, chat, covered, run, spoiled
+
+from stepcredit.diagnose import Case, Group
+from stepcredit.diagnose.methods.contrast import contrast
+
+GOOD = [run(f"good{i}", ["a", "b", "c"], 1.0, ["s", "t", "u", "won"]) for i in range(6)]
+BAD = run("bad", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"])
+
+
+def test_the_step_that_left_the_way_of_the_successful_runs_is_to_blame_with_the_numbers_in_words():
+    said = contrast(case(BAD, *GOOD))
+    assert (said.status, said.step, said.error) == ("found", 1, "wrong_turn")
+    assert said.reason == (
+        "no other run took this step, and this one failed; from the same state, other steps led to success in "
+        "6 of 6 [0.61, 1.00]"
+    )
+    assert int(np.argmax(said.scores)) == 1 and said.confidence > 0.85
+    assert said.evidence["example"] == {"run": 1, "rollout": "good0", "step": 1}
+    assert said.evidence["others_did"] == [{"action": "b", "runs": 6, "successes": 6.0}]
+
+
+def test_the_counts_after_the_step_are_quoted_where_other_runs_took_it_too():
+    lost = [run(f"lost{i}", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"]) for i in range(5)]
+    said = contrast(case(BAD, *lost, *GOOD, run("unlucky", ["a", "b", "c"], 0.0, ["s", "t", "u", "lost"])))
+    assert said.step == 1
+    assert said.reason.startswith("after this step 0 of 5 other runs succeeded; from the same state, other steps led")
+    assert "6 of 7 [0.49, 0.97]" in said.reason
+
+
+def test_a_detour_that_comes_back_is_not_blamed_but_the_step_after_it_that_does_not():
+    bad = run("bad", ["d", "e", "x"], 0.0, ["s", "far", "u", "lost"])
+    assert contrast(case(bad, *GOOD)).step == 2
+
+
+def test_the_step_that_costs_most_is_blamed_and_not_the_last_chance():
+    # After "x" one of three runs still gets out: "c" fails again, but most was lost before.
+    rare = run("rare", ["a", "x", "out"], 1.0, ["s", "t", "v", "won"])
+    assert contrast(case(BAD, rare, run("again", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"]), *GOOD)).step == 1
+
+
+def test_a_run_that_stops_where_others_go_on_to_succeed_stopped_too_early():
+    said = contrast(case(run("short", ["a", "b"], 0.0, ["s", "t", "u"]), *GOOD))
+    assert (said.step, said.error) == (1, "stopped_early")
+    assert said.reason.startswith("the run stopped here; from the same state others went on, and 6 of 6")
+
+
+def test_a_run_whose_steps_ran_out_is_blamed_for_the_step_that_left_too_few():
+    loop = run("slow", ["a", "w", "w", "b"], 0.0, ["s", "t", "t", "t", "u"], evidence={"truncated": True})
+    said = contrast(case(loop, *GOOD))
+    assert said.step == 2 and said.evidence["out_of_steps"]
+    assert said.reason.endswith("in the steps that were left")
+
+
+def test_what_chance_did_is_no_steps_fault():
+    slipped = run("slipped", ["a", "b"], 0.0, ["s", "hole", "lost"])
+    stuck = run("stuck", ["a", "b"], 0.0, ["s", "hole", "lost"])
+    said = contrast(case(slipped, stuck, *GOOD))
+    assert said.status == "unknown" and "chance" in said.reason and said.evidence["luck"] > 0.5
+
+
+def test_a_run_that_did_as_successful_ones_did_is_not_blamed_anywhere():
+    same = run("same", ["a", "b", "c"], 0.0, ["s", "t", "u", "won"])
+    said = contrast(case(same, *GOOD))
+    assert said.status == "unknown" and "did nothing that the 6 of 6 runs" in said.reason
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ([BAD], "there is no other run"),
+        ([BAD, run("open", "ab", None)], "there is no other run of the task with a known outcome"),
+        ([BAD, run("failed", "ab", 0.0)], "none of 1 other runs"),
+        ([run("empty", "", 0.0), *GOOD], "no steps"),
+        ([chat("bad", [("one", None, None, None)] * 3), chat("good", [("two", None, None, None)], 1.0)], "nothing in"),
+    ],
+)
+def test_without_a_run_to_compare_with_it_says_so(runs, words):
+    said = contrast(case(*runs))
+    assert said.status == "unknown" and words in said.reason and said.step is None
+    assert np.isnan(said.scores).all() and said.scores.shape == (len(runs[0].steps),)
+
+
+def test_a_run_that_succeeded_is_clean_and_an_unknown_outcome_counts_as_a_failure():
+    assert contrast(case(*GOOD)).status == "clean"
+    asked = run("asked", ["a", "x", "c"], None, ["s", "t", "v", "lost"])
+    assert contrast(case(asked, *GOOD)).step == 1
+
+
+def test_equal_beginnings_are_compared_where_states_are_not_known():
+    good = [run(f"good{i}", ["a", "b", "c"], 1.0) for i in range(4)]
+    said = contrast(case(run("bad", ["a", "x", "c", "c"], 0.0), *good))
+    assert said.step == 1 and "after the same actions, other steps led to success in 4 of 4" in said.reason
+
+
+def test_the_longer_a_run_goes_on_alone_the_less_sure_is_the_step_that_left():
+    def sure(more):
+        return contrast(case(run("bad", ["a", "x", *"pqrstuv"[:more]], 0.0), *good)).confidence
+
+    good = [run(f"good{i}", ["a", f"b{i}", "c"], 1.0) for i in range(4)]
+    assert sure(0) > sure(2) > sure(6) > 0
+
+
+def test_more_siblings_make_it_surer():
+    sure = [contrast(case(BAD, *GOOD[:n])).confidence for n in (1, 2, 6)]
+    assert sure[0] < sure[1] < sure[2]
+
+
+def test_the_order_of_siblings_and_a_second_look_change_nothing():
+    others = [*GOOD[:2], run("odd", ["a", "x", "y"], 1.0, ["s", "t", "v", "won"])]
+    told = [contrast(case(BAD, *order)) for order in permutations(others)]
+    told.append(contrast(case(BAD, *others)))
+    for said in told:
+        assert said.scores.tolist() == told[0].scores.tolist()
+        assert (said.step, said.confidence, said.reason) == (told[0].step, told[0].confidence, told[0].reason)
+
+
+def test_its_own_place_in_the_group_does_not_matter():
+    runs = [*GOOD, BAD]
+    last, first = contrast(case(*runs, index=6)), contrast(case(BAD, *GOOD))
+    assert last.step == first.step and last.scores.tolist() == first.scores.tolist()
+
+
+def test_steps_stored_with_another_run_are_not_counted_as_its_own():
+    stored = [run("a", ["a", "b"], 1.0, ["s", "t", "won"])]
+    stored[0].steps[0].id = "1"
+    own = run("b", ["x", "y"], 0.0, ["t", "v", "lost"], prefix=["1"])
+    said = contrast(case(*stored, own, index=1))
+    assert said.step == 0 and said.scores.shape == (2,)
+    others = [run(f"z{i}", ["q", "r"], 1.0, ["s", "w", "won"]) for i in range(4)]
+    stored[0].outcome = 0.0
+    blamed = contrast(case(*stored, *others, run("c", ["b"], 0.0, ["t", "lost"], prefix=["1"]), index=5))
+    assert blamed.status == "unknown" and "stored with another run" in blamed.reason
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("layered", {"horizon": 8}), ("dead_end", {}), ("all_of", {"horizon": 6}), ("threshold", {}), ("stop", {})],
+)
+def test_the_one_step_that_lost_the_success_is_found_in_worlds_whose_values_are_exact(family, options):
+    found = [(contrast(c).step == step, covered(c, step)) for c, step in spoiled(family, **options)]
+    seen = [hit for hit, known in found if known]
+    assert len(seen) >= 15 and np.mean(seen) >= 0.9
+
+
+def test_it_is_no_surer_than_it_is_right_and_surer_where_it_is_right_more_often():
+    sure, right = [], []
+    for family in ("layered", "dead_end", "threshold"):
+        for one, step in spoiled(family, n=5, seeds=120):
+            said = contrast(one)
+            if said.status == "found":
+                sure.append(said.confidence)
+                right.append(said.step == step)
+    assert len(right) > 100 and np.mean(right) - 0.25 < np.mean(sure) < np.mean(right) + 0.05
+    high = np.array(sure) > 0.8
+    assert np.mean(np.array(right)[high]) > np.mean(np.array(right)[~high])
+
+
+def test_a_run_of_10_000_steps_is_compared():
+    steps = [f"s{i}" for i in range(10_001)]
+    long = [run(f"good{i}", ["go"] * 10_000, 1.0, steps) for i in range(3)]
+    wrong = ["go"] * 7_000 + ["off"] + ["go"] * 2_999
+    lost = steps[:7_001] + [f"lost{i}" for i in range(3_000)]
+    assert contrast(case(run("bad", wrong, 0.0, lost), *long)).step == 7_000
+
+
+def test_outcomes_of_another_scale_are_read_between_the_least_and_the_most():
+    good = [run(f"good{i}", ["a", "b"], 12.5, ["s", "t", "won"]) for i in range(3)]
+    assert contrast(case(run("bad", ["a", "x"], -3.0, ["s", "t", "lost"]), *good)).step == 1
+
+
+def test_every_failed_run_of_a_group_is_judged_apart():
+    group = Group([BAD, *GOOD, run("bad2", ["y", "b", "c"], 0.0, ["s", "w", "w2", "lost"])])
+    assert [contrast(Case(group, i)).step for i in (0, 7)] == [1, 0]
+    assert len(cases(*GOOD)) == 6
+
+
+def test_a_strong_prior_draws_falls_to_what_all_runs_say():
+    mixed = [*GOOD, *(run(f"lost{i}", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"]) for i in range(6))]
+    weak, strong = (contrast(case(BAD, *mixed), prior=p) for p in (0.1, 50.0))
+    assert weak.step == strong.step == 1 and strong.evidence["fall"] < weak.evidence["fall"]
+    assert weak.evidence["fall"] == pytest.approx((1 - 7 / 13) * (6 + 0.05) / 6.1, abs=1e-3)

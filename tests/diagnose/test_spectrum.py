@@ -1,0 +1,112 @@
+"""What failed runs did and successful ones did not."""
+
+import numpy as np
+import pytest
+
+from stepcredit.data import Rollout, Step, ToolCall
+from stepcredit.diagnose import METHODS, Case, Group
+from stepcredit.diagnose.methods.spectrum import spectrum, suspicion
+from stepcredit.errors import UnknownName
+
+
+def call(name, **arguments):
+    return Step(tool_calls=[ToolCall(name=name, arguments=arguments)])
+
+
+def group(*runs):
+    """Runs as (outcome, steps)."""
+    return Group([Rollout(group="p", rollout=i, outcome=o, steps=s) for i, (o, s) in enumerate(runs)])
+
+
+LOOK, BOOK = call("look", id=1), call("book", cabin="economy")
+WRONG = call("book", cabin="business")
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [  # by hand: F = 3 failed, S = 2 succeeded; f = 2, s = 1
+        ("ochiai", 2 / np.sqrt(3 * 3)),
+        ("tarantula", (2 / 3) / (2 / 3 + 1 / 2)),
+        ("dstar", 4 / (1 + 3 - 2)),
+    ],
+)
+def test_formulas_by_hand(formula, expected):
+    assert suspicion(np.array([2.0]), np.array([1.0]), 3.0, 2.0, formula)[0] == pytest.approx(expected)
+
+
+def test_nothing_that_no_failed_run_did_is_suspicious():
+    assert suspicion(np.zeros(1), np.ones(1), 2.0, 2.0).tolist() == [0.0]
+
+
+def test_the_argument_that_only_failed_runs_give_is_blamed_wherever_it_stands():
+    good = (1.0, [LOOK, BOOK])
+    bad = (0.0, [LOOK, LOOK, call("talk"), WRONG, call("talk")])
+    verdict = spectrum(Case(group(good, good, bad, (0.0, [WRONG])), 2))
+    assert (verdict.status, verdict.step) == ("found", 3)
+    assert verdict.evidence["with"] == {"runs": 2.0, "failed": 2.0}
+    assert verdict.evidence["without"] == {"runs": 2.0, "failed": 0.0}
+    assert "of the 2 runs with it 2 failed, of the 2 without 0" in verdict.reason
+    assert verdict.scores[3] == verdict.scores.max() > verdict.scores[0] > 0
+
+
+def test_a_single_argument_is_named_where_whole_calls_differ_in_every_run():
+    runs = [(float(i < 2), [call("book", cabin="economy" if i < 2 else "business", seat=i)]) for i in range(4)]
+    verdict = spectrum(Case(group(*runs), 2))
+    assert (verdict.error, verdict.evidence["kind"]) == ("wrong_arguments", "argument")
+    assert "cabin = business" in verdict.reason
+
+
+def test_a_missing_call_is_placed_after_what_came_before_it():
+    good = (1.0, [LOOK, call("check"), BOOK])
+    bad = (0.0, [LOOK, BOOK, call("bye")])
+    verdict = spectrum(Case(group(good, good, bad, bad), 2), missing=True)
+    assert verdict.evidence["kind"] in ("call", "missing call")
+    only = spectrum(Case(group(good, good, (0.0, [LOOK, BOOK]), (0.0, [LOOK, BOOK])), 2))
+    assert (only.step, only.evidence["kind"], only.error) == (1, "missing call", "stopped_early")
+
+
+def test_confidence_is_the_posterior_by_hand():
+    """Three failed with it, one succeeded without: B(4, 1) B(1, 2) / B(4, 2) = 2.5 for each of two units of one step,
+    and 1/2 for nothing beforehand: 5 / (5 + 2)."""
+    bad, good = (0.0, [call("x", a=1)]), (1.0, [call("y", b=2)])
+    verdict = spectrum(Case(group(bad, bad, bad, good), 0), missing=False)
+    assert verdict.evidence["odds"] == pytest.approx(2.5)
+    assert verdict.confidence == pytest.approx(5 / 7)
+
+
+def test_what_else_the_run_did_takes_from_the_confidence():
+    few = (0.0, [call("x", a=1)])
+    many = (0.0, [call("x", a=1), *(call("other", n=n) for n in range(9))])
+    good = (1.0, [call("y")])
+    alone = spectrum(Case(group(few, few, few, good), 0), missing=False)
+    lost = spectrum(Case(group(many, many, many, good), 0), missing=False)
+    assert lost.step == 0 and lost.confidence < alone.confidence / 3
+
+
+def test_the_order_of_siblings_does_not_matter():
+    good, bad, odd = (1.0, [LOOK, BOOK]), (0.0, [LOOK, WRONG]), (0.0, [WRONG])
+    first = spectrum(Case(group(good, odd, good, bad), 3))
+    second = spectrum(Case(group(bad, good, good, odd), 0))
+    assert (first.step, first.reason, first.confidence) == (second.step, second.reason, second.confidence)
+
+
+@pytest.mark.parametrize(
+    ("runs", "index", "status"),
+    [
+        ([(0.0, [LOOK])], 0, "unknown"),
+        ([(0.0, []), (1.0, [LOOK])], 0, "unknown"),
+        ([(0.0, [LOOK]), (0.0, [BOOK])], 0, "unknown"),
+        ([(1.0, [LOOK]), (0.0, [BOOK])], 0, "clean"),
+        ([(0.0, [LOOK]), (1.0, [LOOK])], 0, "unknown"),
+        ([(0.0, [Step()]), (1.0, [Step()])], 0, "unknown"),
+    ],
+)
+def test_what_cannot_be_told_is_not_guessed(runs, index, status):
+    verdict = spectrum(Case(group(*runs), index))
+    assert verdict.status == status and verdict.scores.shape == (len(runs[index][1]),)
+
+
+def test_presets_are_other_formulas_and_an_unknown_one_is_refused():
+    assert {METHODS.get(f"spectrum@{n}").options["formula"] for n in ("tarantula", "dstar")} == {"tarantula", "dstar"}
+    with pytest.raises(UnknownName, match="formula"):
+        spectrum(Case(group((0.0, [LOOK])), 0), formula="luck")
