@@ -109,7 +109,7 @@ CONTENT = {
 
 def of_one_line(err):
     """The error, which must be alone on its line (a hint may follow) and drive no terminal."""
-    assert "Traceback" not in err and "bug" not in err
+    assert "Traceback" not in err and "a bug" not in err
     assert all(c in "\n\t" or c.isprintable() for c in err), repr(err)
     starts = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(starts) == 1, err
@@ -147,7 +147,7 @@ ARGUMENTS = {
     "not readable": ("assign /proc/self/mem", "/proc/self/mem:"),
     "nothing on stdin": ("assign -", "<stdin>: the file is empty"),
     "format": ("assign runs.jsonl -f veril", "no format named 'veril'"),
-    "other format": ("assign runs.jsonl -f openai_chat", "field 'messages' must hold a list of messages"),
+    "other format": ("assign runs.jsonl -f openai_chat", "the row is neither a chat, a message nor a logged call"),
     "map without value": ("assign runs.jsonl --map outcome", "--map 'outcome': expected NAME=VALUE"),
     "map from nothing": ("assign runs.jsonl --map outcome=reward", "there is no field 'reward'"),
     "map to nothing": ("assign runs.jsonl --map outcom=group", "did you mean 'outcome'?"),

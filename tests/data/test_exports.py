@@ -1,13 +1,17 @@
 """What other tools read: what is written comes back by the importer of that tool."""
 
 import csv
+import gzip
 import json
 import re
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from stepcredit.data import Blame, Message, Origin, Reading, Rollout, Step, ToolCall, exports, read
+from stepcredit.app.convert import convert as convert_command
+from stepcredit.data import Blame, Message, Origin, Reading, Rollout, Step, ToolCall, exports, read, write
 from stepcredit.data.exports import export
 from stepcredit.errors import DataError, StepCreditError, UnknownName
 
@@ -227,8 +231,6 @@ def test_each_streams_packs_and_changes(tmp_path, name):
     count = export(some(), plain, name, change=change)
     assert count == len(plain.read_text().splitlines())
     export(some(), packed, name, change=change)
-    import gzip
-
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
     assert b"two" not in plain.read_bytes()
 
@@ -246,6 +248,42 @@ def test_a_failure_on_the_way_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match="lost"):
         export(broken(), tmp_path / "t.csv", "csv")
     assert not list(tmp_path.iterdir())
+
+
+def convert(*arguments):
+    """The command, with its output."""
+    app = typer.Typer()
+    app.command()(convert_command)
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_the_command_writes_for_other_tools_and_takes_secrets_out(tmp_path):
+    one = rollout()
+    one.steps[1].text = "export TOKEN=ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    write([one], tmp_path / "ours.jsonl")
+    done = convert(tmp_path / "ours.jsonl", "-o", tmp_path / "t.csv", "--to", "csv:longest=50")
+    assert done.exit_code == 0, done.output
+    assert "ghp_" not in (tmp_path / "t.csv").read_text()
+    assert "taken out: " in done.output and "3 lines of csv" in done.output
+    assert convert(tmp_path / "ours.jsonl", "-o", tmp_path / "all.csv", "--to", "csv", "--no-redact").exit_code == 0
+    assert "ghp_" in (tmp_path / "all.csv").read_text()
+
+
+def test_the_command_keeps_our_own_records_whole_unless_told_otherwise(tmp_path):
+    one = rollout()
+    one.steps[1].text = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    write([one], tmp_path / "ours.jsonl")
+    assert convert(tmp_path / "ours.jsonl", "-o", tmp_path / "same.jsonl").exit_code == 0
+    assert (tmp_path / "same.jsonl").read_bytes() == (tmp_path / "ours.jsonl").read_bytes()
+    assert convert(tmp_path / "ours.jsonl", "-o", tmp_path / "clean.jsonl", "--redact").exit_code == 0
+    (clean,) = Reading(tmp_path / "clean.jsonl")
+    assert "ghp_" not in clean.steps[1].text
+
+
+def test_the_command_tells_a_wrong_export(tmp_path):
+    write([rollout()], tmp_path / "ours.jsonl")
+    done = convert(tmp_path / "ours.jsonl", "-o", tmp_path / "t.csv", "--to", "xls")
+    assert isinstance(done.exception, UnknownName)
 
 
 def test_bad_requests_are_told(tmp_path):

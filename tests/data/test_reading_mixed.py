@@ -146,3 +146,15 @@ def test_numbers_of_blame_and_origin_must_be_finite(tmp_path):
         path.write_text(json.dumps({**OURS, **field}).replace("Infinity", "1e999"))
         with pytest.raises(DataError):
             read(path)
+
+
+def test_blame_of_a_step_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DataError, match="blames a step that is not there"):
+        read(folder(tmp_path, a_json={**OURS, "blame": [{"by": "anna", "step": 1}]}))
+
+
+def test_half_a_surrogate_is_refused_also_beside_nan(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": NaN, "b": "\\ud800"}\n')
+    with pytest.raises(DataError, match="malformed JSON"):
+        list(rows(path, nan=True))

@@ -254,7 +254,12 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
         if step.origin is not None:
             for name in ("start", "seconds", "cost"):
                 _finite(getattr(step.origin, name), name, place, t)
+    size = len(rollout.prefix) + len(rollout.steps)
     for blame in rollout.blame:
+        if blame.step is not None and not 0 <= blame.step < size:
+            raise DataError(
+                f"{blame.by} blames a step that is not there", got=blame.step, expected=f"0 to {size - 1}", **place
+            )
         _finite(blame.label, "label of blame", place)
         _finite(blame.confidence, "confidence of blame", place)
 

@@ -295,6 +295,10 @@ def _slowly(text: bytes, error: Exception, nan: bool) -> Any:
     except ValueError as wrong:
         raise DataError(f"malformed JSON: {wrong}") from None
     if found and nan:
+        try:
+            msgspec.json.encode(value)
+        except (UnicodeEncodeError, RecursionError) as wrong:  # half of a surrogate pair, which is no Unicode
+            raise DataError(f"malformed JSON: {wrong}") from None
         return value
     if found:
         at = _NAN.search(text)

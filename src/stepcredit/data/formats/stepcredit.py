@@ -17,7 +17,7 @@ CHECKED = True  # rollouts are checked as they are made
 def fits(first: Mapping[str, Any], path: str) -> bool:
     """A row with `group` and `rollout`, or with our `schema_version`."""
     named = "group" in first and "rollout" in first
-    return "schema_version" in first or (named and ("steps" in first or "messages" not in first))
+    return isinstance(first.get("schema_version"), int) or (named and ("steps" in first or "messages" not in first))
 
 
 def sizes(rows: Rows) -> Iterator[tuple[str | int, int]]:

@@ -29,8 +29,8 @@ FIELDS = ("step", "prompt", "completion", "advantage")
 
 
 def fits(first: Mapping[str, Any], path: str) -> bool:
-    """A row with `prompt` and `completion`."""
-    return {"prompt", "completion"} <= first.keys()
+    """A row with `prompt` and `completion`, and no `example_id`, which results of verifiers have."""
+    return {"prompt", "completion"} <= first.keys() and "example_id" not in first
 
 
 def rollouts(rows: Rows, *, rewards: str = "", num_generations: int = 0) -> Iterator[Rollout]:
