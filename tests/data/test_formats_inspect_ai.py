@@ -33,7 +33,7 @@ def test_real_logs(file):
     assert (first.group, second.group) == ("reporter/two cities",) * 2
     assert [r.rollout.rpartition("/")[2] for r in (first, second)] == ["1", "2"]
     assert (first.outcome, second.outcome) == (0.0, 1.0)
-    assert first.rewards == {"match": 0.0}
+    assert first.rewards == {"score.match": 0.0}
     assert reference_of(first) == "unknown"
     assert [s.text for s in first.steps] == ["Let me see: Lyon", "Let me see: Oslo", "12 and 5"]
     assert [m.role for m in first.context] == ["system", "user"]
@@ -56,11 +56,11 @@ def test_texts_kept_apart_are_put_back(log):
 
 def test_scores_on_the_way_are_rewards_and_evidence(log):
     (_, second), _ = read(log)
-    assert [s.evidence for s in second.steps] == [{"match": 0.0}, {"match": 0.0}, {"match": 1.0}]
+    assert [s.evidence for s in second.steps] == [{"score.match": 0.0}, {"score.match": 0.0}, {"score.match": 1.0}]
     assert [s.reward for s in second.steps] == [0.0, 0.0, 1.0]
     (_, plain), _ = read(log, intermediate="evidence")
     assert [s.reward for s in plain.steps] == [None, None, None]
-    assert plain.steps[2].evidence == {"match": 1.0}
+    assert plain.steps[2].evidence == {"score.match": 1.0}
 
 
 def test_a_log_without_events_is_read_from_its_messages(log):

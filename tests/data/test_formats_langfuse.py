@@ -78,11 +78,11 @@ def test_scores_in_words_are_blame():
     assert [(b.by, b.label, b.reason, b.evidence) for b in one.blame] == [("ann", -1, "no", {})]
 
 
-def test_two_scores_of_one_name_are_votes():
+def test_several_scores_of_one_name_are_kept_apart():
     generation = next(r for r in rows() if r["type"] == "GENERATION")
     (one,), _ = read(*rows(), *(score(observationId=generation["id"], value=v) for v in (0, 1, 1)))
     place = [s.origin.id for s in one.steps].index(generation["id"])
-    assert one.steps[place].evidence == {"judge": [0.0, 1.0, 1.0]}
+    assert one.steps[place].evidence == {"judge": 0.0, "judge.2": 1.0, "judge.3": 1.0}
 
 
 def test_which_score_is_the_outcome_can_be_said():

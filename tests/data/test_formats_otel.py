@@ -302,7 +302,7 @@ def test_evaluations_in_logs_find_their_step_by_span_or_response():
     by_response |= {"eventName": "gen_ai.evaluation.result"}
     logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [by_span, by_response]}]}]}
     (one,) = rollouts(Rows.of([logs, request(*made)]))
-    assert [s.evidence for s in one.steps] == [{"grounded": 0.2}, {"polite": 0.9}]
+    assert [s.evidence for s in one.steps] == [{"score.grounded": 0.2}, {"polite": 0.9}]
     assert [(b.step, b.label) for b in one.blame] == [(0, -1)]
 
 

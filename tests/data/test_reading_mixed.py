@@ -2,10 +2,13 @@
 
 import json
 import zipfile
+import zlib
 
+import pyarrow as pa
 import pytest
 
-from stepcredit.data import Message, Reading, Rollout, Step, read, replies_of, write
+from stepcredit.data import Batch, Message, Reading, Rollout, Step, read, replies_of, write
+from stepcredit.data.formats._fields import add_score
 from stepcredit.data.storage import rows, sources
 from stepcredit.errors import DataError, UnknownName
 
@@ -89,6 +92,35 @@ def test_an_eval_archive_gives_one_log_a_sample(tmp_path):
     assert [r.value for r in rows(path)] == [{"version": 2, "samples": [{"id": n}]} for n in (1, 2)]
 
 
+def zstd(path):
+    """An archive repacked with zstd (method 93), which Python's zipfile does not write before 3.14."""
+    with zipfile.ZipFile(path) as old:
+        members = {i.filename: old.read(i) for i in old.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as made:
+        for name, data in members.items():
+            made.writestr(name, pa.compress(data, "zstd", asbytes=True))
+    raw = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as made:
+        at = made.start_dir
+        for info in made.infolist():
+            data = members[info.filename]
+            for head in (info.header_offset, at + 2):  # in the directory the same stands two bytes later
+                raw[head + 8 : head + 10] = (93).to_bytes(2, "little")
+                raw[head + 14 : head + 18] = zlib.crc32(data).to_bytes(4, "little")
+                raw[head + 22 : head + 26] = len(data).to_bytes(4, "little")
+            at += 46 + len(info.filename.encode()) + len(info.extra) + len(info.comment)
+    path.write_bytes(raw)
+    return path
+
+
+def test_archives_packed_by_zstd_are_read_as_inspect_writes_them(tmp_path):
+    path = archive(tmp_path / "a.eval", header='{"version": 2}', samples__1='{"id": 1}', samples__2='{"id": 2}')
+    expected = [r.value for r in rows(path)]
+    assert [r.value for r in rows(zstd(path))] == expected
+    with zipfile.ZipFile(path) as made:
+        assert {i.compress_type for i in made.infolist()} == {93}
+
+
 def test_a_broken_sample_is_placed_and_the_others_are_read(tmp_path):
     path = archive(tmp_path / "a.eval", header="{}", samples__1="{oh", samples__2='{"id": 2}')
     bad = []
@@ -158,3 +190,17 @@ def test_half_a_surrogate_is_refused_also_beside_nan(tmp_path):
     path.write_text('{"a": NaN, "b": "\\ud800"}\n')
     with pytest.raises(DataError, match="malformed JSON"):
         list(rows(path, nan=True))
+
+
+def test_scores_of_others_do_not_collide_with_columns(tmp_path):
+    step = Step()
+    for name, value in (("match", 1.0), ("helpful", 0.5), ("helpful", 0.25), ("outcome", 0.0), ("score", 0.75)):
+        add_score(step, name, value)
+    assert step.evidence == {
+        "score.match": 1.0,
+        "helpful": 0.5,
+        "helpful.2": 0.25,
+        "score.outcome": 0.0,
+        "score": 0.75,
+    }
+    assert Batch.from_records([Rollout(group=1, rollout=1, steps=[step])])["score.match"].tolist() == [1.0]

@@ -11,6 +11,7 @@ from stepcredit.errors import DataError
 
 _LARGEST = 4 << 30  # of one member, unpacked
 _SAMPLES, _HEADER = "samples/", "header.json"
+_ZSTD = 93  # the number of the method in a zip archive
 
 
 def samples(raw: BinaryIO, name: str, bad: Callable[[DataError], None]) -> Iterator[tuple[int, dict[str, Any], int]]:
@@ -47,8 +48,11 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     if info.file_size > _LARGEST:
         raise DataError(f"{info.filename} is too large", got=f"{info.file_size:,} bytes", expected=f"<= {_LARGEST:,}")
     try:
-        with archive.open(info) as member:
-            data = member.read(_LARGEST + 1)
+        if info.compress_type == _ZSTD:
+            data = _zstd(archive, info)
+        else:
+            with archive.open(info) as member:
+                data = member.read(_LARGEST + 1)
         return msgspec.json.decode(data)
     except NotImplementedError as error:
         raise DataError(
@@ -57,3 +61,22 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
         ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, RecursionError) as error:
         raise DataError(f"{info.filename} cannot be read: {error}") from None
+
+
+def _zstd(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member packed by zstd, as inspect_ai does by default; zipfile reads those from Python 3.14 on."""
+    import pyarrow as pa
+
+    raw = archive.fp
+    if raw is None:
+        raise ValueError("the archive is closed")
+    raw.seek(info.header_offset)
+    head = raw.read(30)
+    if head[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile("bad local header")
+    raw.seek(int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), 1)
+    packed = pa.CompressedInputStream(pa.BufferReader(raw.read(info.compress_size)), "zstd")
+    data: bytes = packed.read(info.file_size + 1)
+    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile("bad CRC-32")
+    return data

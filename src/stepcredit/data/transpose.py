@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STATES = ("state", "next_state", "final_state", "root_state")
 _STEP_KEYS = ("agent", "action", "observation")
 _TOKEN_INTS = ("id", "row", "position", "source", "plan")
-_FIELDS = {
+FIELDS = {
     *STATES,
     *("group", "batch", "outcome", "weight", "policy_version", "rollout", "parent", "given_row"),
     *("reward", "match", "agent", "action", "observation"),
@@ -83,7 +83,7 @@ def _facts(rollouts: Sequence[Rollout], group: Ints, columns: Columns, keys: Key
     """Evidence about rollouts, and about tasks, which stands with each of their rollouts."""
     for name in dict.fromkeys(chain.from_iterable(r.evidence for r in rollouts)):
         known = column(name)
-        if name in _FIELDS or (known is not None and known.axis not in "GR"):
+        if name in FIELDS or (known is not None and known.axis not in "GR"):
             raise DataError(
                 f"evidence {name!r} of a rollout has the name of another column", hint="rename the evidence"
             )
@@ -159,7 +159,7 @@ def _step_numbers(steps: Sequence[Step], columns: Columns, axes: dict[str, Axis]
         columns["match"] = np.array([-1 if s.match is None else s.match for s in steps], dtype=np.int8)
     for name in dict.fromkeys(chain.from_iterable(s.evidence for s in steps)):
         known = column(name)
-        if name in _FIELDS or (known is not None and (known.axis != "S" or known.kind == "id")):
+        if name in FIELDS or (known is not None and (known.axis != "S" or known.kind == "id")):
             raise DataError(f"evidence {name!r} has the name of a column of another kind", hint="rename the evidence")
         values = [s.evidence.get(name) for s in steps]
         if any(v == [] for v in values):
@@ -265,7 +265,7 @@ def _facts_of(batch: "Batch") -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {}
     for name, values in batch.columns.items():
         known, axis = column(name), batch.axis(name)
-        if axis not in ("G", "R") or name in _FIELDS or name.startswith("reward."):
+        if axis not in ("G", "R") or name in FIELDS or name.startswith("reward."):
             continue
         told = _decoded(batch, name) if known is not None and known.kind == "id" else _told(name, values)
         out[name] = [told[g] for g in batch.layout.group.tolist()] if axis == "G" else told

@@ -5,6 +5,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+from stepcredit.data.columns import column
+from stepcredit.data.records import Step
+from stepcredit.data.transpose import FIELDS
 from stepcredit.errors import DataError
 
 T = TypeVar("T")
@@ -73,6 +76,18 @@ def one_of(row: Mapping[str, Any], names: Iterable[str]) -> tuple[str | None, An
 def rest(row: Mapping[str, Any], used: Collection[str | None], ours: Collection[str]) -> dict[str, Any]:
     """The fields that a format does not use, for `extra`. One that bears a name of our records is "source.<name>"."""
     return {f"source.{k}" if k in ours else k: v for k, v in row.items() if k not in used}
+
+
+def add_score(step: Step, name: str, value: float) -> None:
+    """A score that somebody else gave a step, as evidence. A name that means something else here is "score.<name>", a
+    second score of one name "<name>.2"."""
+    known = column(name)
+    if name in FIELDS or (known is not None and (known.axis != "S" or known.kind != "float")):
+        name = f"score.{name}"
+    free, n = name, 1
+    while free in step.evidence:
+        free = f"{name}.{(n := n + 1)}"
+    step.evidence[free] = value
 
 
 def literal(value: object, name: str) -> Any:

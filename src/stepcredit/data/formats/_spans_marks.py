@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stepcredit.data.formats._fields import add_score
 from stepcredit.data.formats._spans import Id, Mark, Span, Trace, as_text
-from stepcredit.data.records import Blame, Rollout, Step
+from stepcredit.data.records import Blame, Rollout
 
 OUTCOMES = ("outcome", "reward", "success", "correct", "resolved", "passed")
 _WRONG = frozenset(("wrong", "incorrect", "fail", "failed", "failure", "bad", "false", "no", "error", "negative"))
@@ -79,18 +80,12 @@ def _on_step(mark: Mark, place: int, rollout: Rollout) -> None:
     else:
         blamed = _blame(mark, place, rollout)
         if mark.value is not None:
-            _evidence(step, mark.name, mark.value)
+            if mark.kind == "evidence":
+                step.evidence[mark.name] = mark.value
+            else:
+                add_score(step, mark.name, mark.value)
         if not blamed and (mark.label or mark.comment):
             step.extra.setdefault("scores", []).append(plain(mark))
-
-
-def _evidence(step: Step, name: str, value: float) -> None:
-    """A second score of one name makes a list (votes)."""
-    before = step.evidence.get(name)
-    if before is None:
-        step.evidence[name] = value
-    else:
-        step.evidence[name] = [*(before if isinstance(before, list) else [before]), value]
 
 
 def _blame(mark: Mark, place: int | None, rollout: Rollout) -> bool:

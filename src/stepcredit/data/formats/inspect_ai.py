@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepcredit.data.formats._fields import key, need
+from stepcredit.data.formats._fields import add_score, key, need
 from stepcredit.data.formats._messages import context, opening, turns
 from stepcredit.data.formats._spans import Dialect, Id, Said, Span, Trace, Used, as_count, as_number, as_text, as_time
 from stepcredit.data.formats._spans_messages import chat, spoken
@@ -235,7 +235,7 @@ class _Sample:
                 continue
             step = made.steps[before[-1]]
             for name, number in _numbers(as_text(event.get("scorer")) or "score", score.get("value")):
-                step.evidence[name] = number
+                add_score(step, name, number)
                 if as_reward and len(names) == 1 and not isinstance(score.get("value"), Mapping):
                     step.reward = number
 
