@@ -33,7 +33,7 @@ def test_real_logs(file):
     assert (first.group, second.group) == ("reporter/two cities",) * 2
     assert [r.rollout.rpartition("/")[2] for r in (first, second)] == ["1", "2"]
     assert (first.outcome, second.outcome) == (0.0, 1.0)
-    assert first.rewards == {"score.match": 0.0}
+    assert first.rewards == {"match": 0.0}
     assert reference_of(first) == "unknown"
     assert [s.text for s in first.steps] == ["Let me see: Lyon", "Let me see: Oslo", "12 and 5"]
     assert [m.role for m in first.context] == ["system", "user"]

@@ -25,8 +25,17 @@ def folder(tmp_path, **files):
 def test_a_folder_may_mix_formats(tmp_path):
     reading = Reading(folder(tmp_path, a_json=OURS, b_json=TAU, c_jsonl=json.dumps({**OURS, "rollout": "b"})))
     assert reading.format == "stepcredit, tau_bench"
-    assert [(r.group, r.rollout) for r in reading] == [("p", "a"), ("p", "b"), (3, 0)]
+    assert [(r.group, r.rollout) for r in reading] == [
+        ("stepcredit/p", "a"),
+        ("stepcredit/p", "b"),
+        ("tau_bench/3", 0),
+    ]
     assert reading.read().layout.R == 3 and reading.rows == 3
+
+
+def test_equal_names_in_two_formats_are_two_tasks(tmp_path):
+    at = folder(tmp_path, a_json={**OURS, "group": 3, "rollout": 0}, b_json=TAU)
+    assert read(at).layout.G == 2
 
 
 def test_mixed_groups_stream_as_one_file_does(tmp_path):

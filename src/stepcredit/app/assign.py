@@ -120,9 +120,9 @@ def assign(
             last, totals = run(whole=False, present=present())
             note("note: some tasks have fields that others lack: the files were read again, what is missing is unknown")
     if report:
-        from stepcredit.app.report import write_report
+        from stepcredit.app.view.export import write_page
 
-        write_report(report, last[0].batch, last, source=", ".join(rollouts))
+        write_page(report, last[0].batch, last, source=", ".join(rollouts))
     source.tell()
     tell_derived({m: t.notes for m, t in totals.items()}, [source.left_out])
     result = [{"method": m, **t.summary()} for m, t in totals.items()]

@@ -253,6 +253,30 @@ def search(
     _bench("search", given, seed, quick, store, jobs, plots, json)
 
 
+@app.command("diagnose")
+def diagnose(
+    data: Data = None,
+    seeds: Annotated[int | None, typer.Option(help="Worlds of each kind with a planted fault.", min=2)] = None,
+    method: Annotated[
+        list[str], typer.Option("--method", "-M", metavar="NAME", help="Only these diagnosis methods.")
+    ] = [],  # noqa: B006
+    seed: Seed = 0,
+    quick: Quick = False,
+    store: StoreFile = None,
+    jobs: Jobs = 1,
+    plots: Plots = None,
+    json: Json = False,
+) -> None:
+    """Does a diagnosis name the right step? Methods that ask no model, beside constants, a random step, the last one:
+    against the step and agent that people blame (Who&When) and people's labels of steps (AgentProcessBench, beside 20
+    recorded judges), both with --data; and against planted faults, by the number of other runs of the task. Planted
+    faults also by methods that replay, with an exact sampler, and by a simulated judge that errs as often as told.
+
+    Example: stepcredit bench diagnose --data DIR --quick
+    """
+    _bench("diagnose", {"data": data, "seeds": seeds, "methods": tuple(method)}, seed, quick, store, jobs, plots, json)
+
+
 @app.command("leaderboard")
 def leaderboard(
     output: Annotated[

@@ -15,6 +15,7 @@ from stepcredit.app import (
     compare,
     convert,
     demo,
+    diagnose,
     evidence,
     label,
     lint,
@@ -24,16 +25,19 @@ from stepcredit.app import (
     select,
     state,
     train,
+    watch,
     worlds,
 )
 from stepcredit.app.console import fail, note
+from stepcredit.app.view import command as viewing
 from stepcredit.errors import MissingExtra, StepCreditError
 
 app = typer.Typer(
     name="stepcredit",
     help="Which step of an LLM agent's run earned the outcome.\n\n"
-    "Start with `stepcredit demo`, then `stepcredit compare YOUR_ROLLOUTS --report page.html`.\n\n"
-    "Exit status: 0 done, 1 lint findings, 2 an error, 130 interrupted.",
+    "An agent failed? `stepcredit view TRACES` in a browser, `stepcredit diagnose TRACES` in the terminal.\n\n"
+    "Training? `stepcredit demo`, then `stepcredit compare YOUR_ROLLOUTS`.\n\n"
+    "Exit status: 0 done, 1 something was found (lint, diagnose), 2 an error, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +55,9 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+app.command("view", short_help="Runs in a browser: which step is to blame, why, and what the others did.")(viewing.view)
+app.command("diagnose", short_help="Which step broke a run, in words; for scripts too.")(diagnose.diagnose)
+app.command("watch", short_help="Takes the spans of a running agent, and tells as runs end.")(watch.watch)
 app.command("demo", short_help="Make rollouts with known truth, credit them, score the methods.")(demo.demo)
 app.command("compare", short_help="Every applicable method on your rollouts, side by side.")(compare.compare)
 app.command("advise", short_help="Which methods fit your rollouts, and why.")(advise.advise)
@@ -71,7 +78,7 @@ app.add_typer(bench.app, name="bench", short_help="How right is credit, and how 
 
 
 def main() -> None:
-    """Run the command; 0 done, 1 lint findings, 2 an error, 130 interrupted."""
+    """Run the command; 0 done, 1 something was found, 2 an error, 130 interrupted."""
     warnings.showwarning = _warn
     signal.signal(signal.SIGTERM, _terminated)
     try:

@@ -92,9 +92,9 @@ def compare(
     with progress("comparing methods"):
         result = compare_credit(batch, chosen or None, reward=reward.value if reward else None)
     if report:
-        from stepcredit.app.report import write_report
+        from stepcredit.app.view.export import write_page
 
-        write_report(report, batch, telling_first(result), comparison=report_rows(result), source=", ".join(rollouts))
+        write_page(report, batch, telling_first(result), comparison=report_rows(result), source=", ".join(rollouts))
     tell_derived({c.method: c.notes for c in result.credits}, batch.notes)
     _show(result, json, report)
 
@@ -107,7 +107,7 @@ def _show(result: Comparison, json: bool, report: Path | None) -> None:
     if report:
         note(f"report: {report}", "")
     elif not json:
-        note("Step by step, in a browser: --report page.html")
+        note("Step by step, in a browser: stepcredit view, or --report page.html")
 
 
 def _sharded(source: Files, work: Sharded) -> Summary:

@@ -80,7 +80,7 @@ def truth_rows(batch: Batch, credits: tuple[Credit, ...]) -> list[dict[str, Any]
 
 def write_files(output: Path, batch: Batch, result: Comparison) -> int:
     """The demo's files; returns how many lint findings of warning or above there were."""
-    from stepcredit.app.report import write_report
+    from stepcredit.app.view.export import write_page
 
     findings, count, unchecked = [], 0, dict[str, str]()
     for credit in result.credits:
@@ -94,7 +94,7 @@ def write_files(output: Path, batch: Batch, result: Comparison) -> int:
     write(batch, output / "rollouts.jsonl")
     with AdvantageWriter(output / "advantages.jsonl") as out:
         out.write(next(c for c in result.credits if c.method == "gigpo").rows())
-    write_report(
+    write_page(
         output / "report.html",
         batch,
         telling_first(result),

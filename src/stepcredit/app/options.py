@@ -258,6 +258,21 @@ def stated(batch: Batch, states: str | None, normalize: str) -> Batch:
     return batch if states is None else with_states(batch, states, normalize=names)
 
 
+def with_some_states(batch: Batch, states: str | None, normalize: str) -> Batch:
+    """As `stated`; where none are asked for and the file has none, of the last observation, which a note says. "none":
+    the batch as it is.
+
+    Raises:
+        StepCreditError: --normalize without --states.
+    """
+    if states not in (None, "none"):
+        return stated(batch, states, normalize)
+    normalized(states, normalize)
+    if states == "none" or "state" in batch or "observation" not in batch:
+        return batch
+    return with_states(batch, "last")
+
+
 def normalized(states: str | None, normalize: str) -> list[str]:
     """What `--normalize` names.
 

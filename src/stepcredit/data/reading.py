@@ -150,6 +150,8 @@ class Reading:
             checked = getattr(module, "CHECKED", False) and self._change is None
             for rollout in module.rollouts(rows, **self._options_of(name)):
                 file, number = (rows.at.file, rows.at.number) if rows.at else ("", 0)
+                if len(self._parts) > 1:
+                    rollout.group = f"{name}/{rollout.group}"
                 try:
                     if self._change is not None:
                         rollout = self._change(rollout)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -37,18 +38,19 @@ def diagnose(
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     chosen: Callable[[Rollout], bool] = lambda rollout: failed(rollout) is not False,
+    together: bool = False,
     at_once: int = AT_ONCE,
 ) -> Iterator[Diagnosis]:
     """Diagnoses of the rollouts that did not succeed, task by task.
 
     Args:
-        rollouts: in any order; all of a task are looked at, also those that succeeded. All are held in memory: of a
-            larger file, give the whole tasks of one batch of `stream` at a time.
+        rollouts: in any order; all of a task are looked at, also those that succeeded.
         methods: names of members, "FILE.py", or functions of yours: `(case, **options)` to a Verdict, or a generator
             that asks models and returns one.
         models: "judge", "sampler", "verifier", ...: functions of `protocols`, or doors of a `Client`.
         options: of a method, by its name.
         chosen: which rollouts are diagnosed; as a rule those that failed, and those without an outcome.
+        together: the rollouts of a task stand next to one another, so that one task at a time need be held in memory.
         at_once: most plans under way.
 
     Once a budget is spent, what it does not pay for is "unknown".
@@ -67,7 +69,7 @@ def diagnose(
     cases: dict[int, Case] = {}
 
     def plans() -> Iterator[Plan[dict[str, Verdict]]]:
-        for place, case in enumerate(_cases(rollouts, chosen)):
+        for place, case in enumerate(_cases(rollouts, chosen, together)):
             cases[place] = case
             yield _plan(case, planners, given)
 
@@ -80,12 +82,14 @@ def diagnose(
             number += 1
 
 
-def _cases(rollouts: Iterable[Rollout], chosen: Callable[[Rollout], bool]) -> Iterator[Case]:
-    tasks: dict[str | int, list[Rollout]] = {}
-    for rollout in rollouts:
-        tasks.setdefault(rollout.group, []).append(rollout)
-    for members in tasks.values():
-        group = Group(members)
+def _cases(rollouts: Iterable[Rollout], chosen: Callable[[Rollout], bool], together: bool) -> Iterator[Case]:
+    if not together:
+        tasks: dict[str | int, list[Rollout]] = {}
+        for rollout in rollouts:
+            tasks.setdefault(rollout.group, []).append(rollout)
+        rollouts = chain.from_iterable(tasks.values())
+    for _, members in groupby(rollouts, key=lambda r: r.group):
+        group = Group(list(members))
         for index, rollout in enumerate(group.rollouts):
             if chosen(rollout):
                 yield Case(group, index)

@@ -1,0 +1,173 @@
+(() => {
+  "use strict";
+
+  /* Frame of the page: top bar, the screen that the address names, help, theme; and the start. */
+
+  const { html, fmt, say, useState, useEffect, useRef } = SC;
+
+  const THEMES = ["system", "light", "dark"];
+  function setTheme(name) {
+    if (name === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = name;
+  }
+  const themeNow = () => (THEMES.includes(SC.keep.get("theme")) ? SC.keep.get("theme") : "system");
+  setTheme(themeNow());
+
+  function Brand() {
+    const cells = [
+      ["var(--p3)", 0],
+      ["var(--p2)", 6],
+      ["var(--n4)", 12],
+      ["var(--p4)", 18],
+    ];
+    return html`<a class="brand" href="#/runs" aria-label="stepcredit: all runs">
+      <svg width="23" height="18" viewBox="0 0 23 18" aria-hidden="true" focusable="false">
+      ${cells.map(
+        ([color, x], i) => html`<rect x=${x} y=${i === 2 ? 6 : 0} width="5" height="12" rx="1.5"
+        style=${{ fill: color }} />`,
+      )}</svg><span>stepcredit</span></a>`;
+  }
+
+  function TopBar({ shown, route, onHelp, theme, onTheme }) {
+    const { state } = SC.useStore();
+    const here = SC.screens.get(route.name)?.under ?? route.name;
+    return html`<header class="topbar"><${Brand} />
+      <nav aria-label="Screens">${shown.map(
+        ([name, s]) => html`<a key=${name} href=${SC.to(name)}
+        aria-current=${name === here ? "page" : null}>${s.nav}</a>`,
+      )}</nav>
+      <p class="grow clip isolate" title=${say(state?.title)}>${say(state?.title)}</p>
+      <div class="tools"><button type="button" class="bare icon" onClick=${onTheme}
+        aria-label=${`Colors: ${theme} (t)`} ...${SC.tip(`Colors: ${theme}. Press t to change.`)}>
+        <${SC.Icon} name="theme" /></button>
+        <button type="button" class="bare icon" onClick=${onHelp} aria-label="Keys (?)" ...${SC.tip("Keys: press ?")}>
+          <${SC.Icon} name="keys" /></button></div></header>`;
+  }
+
+  const SHOWN = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
+  function Help({ onClose }) {
+    const node = useRef();
+    useEffect(() => {
+      node.current.showModal();
+    }, []);
+    const [single, setSingle] = useState(SC.keep.get("keys") !== "off");
+    const parts = new Map();
+    for (const { title, now } of SC.bound.toReversed()) parts.set(title, [...(parts.get(title) ?? []), ...now.current]);
+    const keep = (on) => {
+      SC.keep.set("keys", on ? "on" : "off");
+      setSingle(on);
+    };
+    return html`<dialog class="help" ref=${node} aria-labelledby="help-title" onClose=${onClose}
+      onClick=${(e) => e.target === node.current && node.current.close()}>
+      <h2 id="help-title">Keys</h2><div class="keys">${[...parts].map(
+        ([title, keys]) => html`<section key=${title}><h3>${title}</h3><dl>
+        ${keys.map(
+          ([names, words]) => html`<dt>${names.split(" ").map((k) => html`<kbd>${SHOWN[k] ?? k}</kbd> `)}</dt>
+          <dd>${words}</dd>`,
+        )}</dl></section>`,
+      )}</div>
+      <form method="dialog" class="help-end"><label><input type="checkbox" checked=${single}
+        onChange=${(e) => keep(e.target.checked)} /> Keys of a single letter</label>
+        <button class="strong">Close</button></form></dialog>`;
+  }
+
+  function App() {
+    const route = SC.useRoute(),
+      { state, error } = SC.useStore();
+    const [help, setHelp] = useState(false),
+      [theme, keepTheme] = useState(themeNow);
+    const main = useRef(),
+      first = useRef(true);
+    const turn = () => {
+      const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+      setTheme(next);
+      SC.keep.set("theme", next);
+      keepTheme(next);
+      SC.announce(`Colors: ${next}`);
+    };
+    const shown = [...SC.screens].filter(([, one]) => one.nav && (!one.shown || !state || one.shown(state)));
+    const open = (event) => {
+      const one = shown[Number(event.key) - 1];
+      if (!one) return false;
+      SC.go(SC.to(one[0]));
+      return true;
+    };
+    SC.useKeys("Everywhere", [
+      ["?", "these keys", () => setHelp(true)],
+      ["t", "colors: system, light, dark", turn],
+      ["1 2 3 4 5 6", "the screens in the bar", open],
+    ]);
+    useEffect(() => {
+      document.title = [SC.screens.get(route.name)?.title?.(route) ?? "", state?.title ?? "", "stepcredit"]
+        .map(say)
+        .filter(Boolean)
+        .join(" · ");
+    });
+    useEffect(() => {
+      if (first.current) {
+        first.current = false;
+        return;
+      }
+      scrollTo(0, 0);
+      main.current?.focus({ preventScroll: true });
+    }, [route.name, route.name === "run" ? route.args.slice(0, 2).join("/") : route.args.join("/")]);
+    const screen = SC.screens.get(route.name);
+    const share = state && !state.reading?.done ? (state.reading?.share ?? 0.05) : null;
+    return html`<div class="shell"><a class="skip" href="#main" onClick=${(e) => {
+      e.preventDefault();
+      main.current.focus();
+    }}>Skip to content</a>
+      ${share !== null && html`<div class="reading" style=${{ transform: `scaleX(${share})` }}></div>`}
+      <${TopBar} shown=${shown} route=${route} onHelp=${() => setHelp(true)} theme=${theme} onTheme=${turn} />
+      <main id="main" ref=${main} tabindex="-1">${
+        error
+          ? html`<${SC.Failure} error=${error} retry=${start} />`
+          : !state
+            ? html`<${SC.Loading} what="the runs" />`
+            : screen
+              ? html`<${screen.component} args=${route.args} query=${route.query} />`
+              : html`<${SC.Blank} title="No such page" action=${html`<a class="button"
+                href="#/runs">All runs</a>`}>The address names a page that is not here.<//>`
+      }</main>
+      <p id="said" class="hidden" role="status" aria-live="polite"></p><${SC.Toast} />
+        ${help && html`<${Help} onClose=${() => setHelp(false)} />`}</div>`;
+  }
+
+  /* The state first, then the runs; while files are being read both are asked for again. */
+  async function start() {
+    try {
+      const state = await SC.api.get("/api/state", { fresh: true });
+      SC.put({ state, error: null });
+      await look();
+    } catch (error) {
+      SC.put({ error });
+    }
+  }
+  async function look() {
+    let answer = null;
+    try {
+      answer = await SC.api.get("/api/runs", { fresh: true });
+    } catch (error) {
+      if (error.status !== 503) throw error;
+    }
+    if (answer && answer.total !== SC.store.runs?.n) SC.put({ runs: new SC.Runs(answer.columns) });
+    SC.marks?.load();
+    if (SC.api.exported() || SC.store.state.reading?.done !== false) return;
+    setTimeout(async () => {
+      try {
+        const state = await SC.api.ask("/api/state");
+        SC.put({ state });
+        if (state.reading?.done) SC.announce(`Read ${fmt.plural(state.counts?.runs ?? 0, "run")}`);
+        SC.api.forget("/api/");
+        await look();
+      } catch (error) {
+        SC.put({ error });
+      }
+    }, 1000);
+  }
+
+  const root = document.getElementById("app");
+  root.replaceChildren();
+  SC.render(html`<${App} />`, root);
+  start();
+})();

@@ -1,0 +1,248 @@
+(() => {
+  "use strict";
+
+  /* One run: the verdict, the strip, the transcript, and what is known of the chosen step. #/run/<group>/<rollout>/<step> */
+
+  const { html, fmt, given, say, useState, useEffect, useLayoutEffect, useMemo, useRef } = SC;
+
+  /** Which run an address means: {id, step} or null. */
+  function named({ args, query }, runs) {
+    if (query.by === "id") return { id: args[1], step: args[2] };
+    const i = runs?.find(args[0], args[1]);
+    return i === undefined ? null : { id: runs.ids[i], step: args[2] };
+  }
+  const useNarrow = () => {
+    const media = useMemo(() => matchMedia("(max-width: 1160px)"), []),
+      [is, set] = useState(media.matches);
+    useEffect(() => {
+      const tell = () => set(media.matches);
+      media.addEventListener("change", tell);
+      return () => media.removeEventListener("change", tell);
+    }, []);
+    return is;
+  };
+
+  function Source({ sources, source, onSource }) {
+    if (!sources.length) return null;
+    const group = (label, want) => {
+      const some = sources.filter(want);
+      return (
+        some.length > 0 &&
+        html`<optgroup label=${label}>${some.map(
+          (s) => html`<option key=${s.key} value=${s.key}>${s.title}
+          ${s.baseline ? " (baseline)" : ""}</option>`,
+        )}</optgroup>`
+      );
+    };
+    return html`<label class="field inline"><span>Color by</span>
+      <select value=${source?.key} onChange=${(e) => onSource(e.target.value)}>
+      ${group("Credit", (s) => s.kind === "credit")}${group("Who blames", (s) => s.kind !== "credit")}</select>
+      </label>`;
+  }
+
+  function Loaded({ run, step, query }) {
+    const { state } = SC.useStore(),
+      redraw = SC.useRedraw(),
+      narrow = useNarrow();
+    const steps = useMemo(() => new SC.Steps(run.id, run.n, redraw), [run]);
+    const [folds, setFolds] = useState(() => new Map()),
+      list = useRef(),
+      body = useRef(),
+      panel = useRef(),
+      quiet = useRef(false);
+    const sources = useMemo(() => SC.sources(run), [run, state]),
+      scales = useMemo(() => Object.fromEntries(sources.map((s) => [s.key, SC.scale(s.values)])), [sources]);
+    const [wanted, setWanted] = useState(SC.keep.get("source")),
+      source = sources.find((s) => s.key === wanted) ?? SC.firstSource(sources);
+    const worst = SC.lead(run).worst,
+      named = /^\d+$/.test(step ?? "") ? Math.min(run.n - 1, Number(step)) : null,
+      selected = named ?? worst ?? (run.n ? 0 : null);
+    const [sheet, setSheet] = useState(false),
+      [find, setFind] = useState(null),
+      [seen, setSeen] = useState(0);
+    const side = useRef(),
+      head = 52 + (narrow ? (side.current?.offsetHeight ?? 84) + 8 : 14);
+
+    const select = (i, { quiet: still = false, open = false } = {}) => {
+      if (i < 0 || i >= run.n) return;
+      quiet.current = still;
+      if (open || (narrow && !still)) setSheet(open);
+      SC.go(SC.to("run", ...SC.parse(SC.runHash(run.id)).args, String(i), SC.parse(SC.runHash(run.id)).query), {
+        replace: given(named),
+      });
+      if (i === named && !still) list.current?.scrollTo(i, head);
+    };
+    useLayoutEffect(() => {
+      if (given(named) && !query.with) {
+        if (!quiet.current) list.current?.scrollTo(named, head);
+        quiet.current = false;
+      }
+    }, [named, query.with, run.id]);
+    useEffect(() => {
+      if (given(named))
+        SC.announce(`Step ${named} of 0–${run.n - 1}${source ? `, ${fmt.signed(source.values[named])}` : ""}`);
+    }, [named]);
+    const choose = (key) => {
+      setWanted(key);
+      SC.keep.set("source", key);
+    };
+    const turn = (by) => () => {
+      if (sources.length < 2) return false;
+      choose(sources[(sources.indexOf(source) + by + sources.length) % sources.length].key);
+      SC.announce(`Colors by ${sources[(sources.indexOf(source) + by + sources.length) % sources.length].title}`);
+      return true;
+    };
+    const div = run.jumps?.divergence,
+      compare = (id) => SC.setQuery({ with: id }, { replace: false });
+    const toCompare = () => {
+      if (query.with) SC.setQuery({ with: null });
+      else {
+        const other = div?.sibling ?? run.siblings.find((s) => s.outcome > 0)?.id ?? run.siblings[0]?.id;
+        if (!given(other)) {
+          SC.toast("No other run of this task");
+          return;
+        }
+        compare(String(other));
+      }
+    };
+    const next = (by) => () => {
+      const rows = SC.visible ?? [],
+        at = rows.indexOf(SC.store.runs?.row(run.id)),
+        i = rows[at + by];
+      const id = at >= 0 && i !== undefined ? SC.store.runs.ids[i] : at >= 0 ? null : by > 0 ? run.next : run.prev;
+      if (given(id)) SC.go(SC.runHash(id));
+      else SC.toast(by > 0 ? "This is the last run" : "This is the first run");
+    };
+    const differ = run.jumps?.disagreements ?? [];
+    const toDiffer = () => {
+      if (!differ.length) {
+        SC.toast("The methods do not contradict each other on this run");
+        return;
+      }
+      const i = differ.find((d) => d > (named ?? -1)) ?? differ[0];
+      select(i);
+    };
+    const foldAll = () => {
+      const all = !folds.all;
+      const fresh = new Map();
+      fresh.all = all;
+      setFolds(fresh);
+      setSeen(seen + 1);
+      SC.announce(all ? "All parts opened" : "All parts folded");
+    };
+    SC.useKeys("Run", [
+      ["j ArrowDown", "next step", () => select(given(named) ? named + 1 : (selected ?? 0))],
+      ["k ArrowUp", "step before", () => select((selected ?? 1) - 1)],
+      ["w", "worst step", () => (given(worst) ? select(worst) : SC.toast("No step of this run is blamed"))],
+      ["x", "next step on which methods differ", toDiffer],
+      ["d", "side by side with a success, from where they part", toCompare],
+      ["m", "next method", turn(1)],
+      ["M", "method before", turn(-1)],
+      ["f", "open or fold all parts", foldAll],
+      ["/", "search in this run", () => setFind(find ?? "")],
+      ["n", "next run", next(1)],
+      ["p", "run before", next(-1)],
+      ["Home", "first step", () => select(0)],
+      ["End", "last step", () => select(run.n - 1)],
+      [
+        "Escape",
+        "close what is open",
+        () => {
+          if (find !== null) setFind(null);
+          else if (sheet) setSheet(false);
+          else if (query.with) SC.setQuery({ with: null });
+          else return false;
+          return true;
+        },
+      ],
+      ...SC.markKeys(run, selected),
+    ]);
+    const view = {
+      source,
+      scale: scales[source?.key],
+      selected,
+      worst,
+      steps,
+      onSelect: (i, how) => select(i, { quiet: true, open: narrow && !how?.quiet }),
+    };
+    const findings = (run.lint ?? []).filter((f) => !given(f.step));
+    const facts = [
+      fmt.plural(run.n, "step"),
+      ...Object.entries(run.rewards ?? {}).map(([k, v]) => `${say(k)} ${fmt.plain(v)}`),
+      ...Object.entries(run.evidence ?? {})
+        .filter(([, v]) => typeof v !== "object")
+        .map(([k, v]) => `${say(k)} ${fmt.plain(v)}`),
+    ];
+    return html`<div class="page run"><div class="run-head"><div class="run-title"><p class="crumbs">
+      <a href="#/runs">Runs</a><span aria-hidden="true"> / </span>${
+        SC.screens.has("group") && run.siblings.length > 0
+          ? html`<a class="isolate" href=${SC.groupHash(run.gid)}>${say(run.group)}</a>`
+          : html`<span class="isolate">
+      ${say(run.group)}</span>`
+      }
+          <span aria-hidden="true"> / </span><b class="isolate">${say(run.rollout)}</b></p>
+            <h1 class="lines2 isolate" title=${say(run.task ?? "").slice(0, 2000)}>
+            ${SC.line(run.task ?? `Run ${run.rollout}`, 600)}</h1><p class="quiet">${facts.join(" · ")}</p></div>
+        <div class="walk"><button type="button" class="icon" aria-label="Run before (p)" onClick=${next(-1)}>
+          <${SC.Icon} name="left" /></button><button type="button" class="icon" aria-label="Next run (n)"
+          onClick=${next(1)}><${SC.Icon} name="right" /></button>
+          <button type="button" class="icon" aria-label="Search in this run (/)" onClick=${() => setFind(find ?? "")}>
+            <${SC.Icon} name="search" /></button></div></div>
+      <${SC.Verdict} run=${run} steps=${steps} onGo=${(i) => select(i)} onCompare=${toCompare} />
+      ${
+        findings.length > 0 &&
+        html`<ul class="findings">${findings.map(
+          (f) => html`<li
+        class=${`finding ${f.severity === "error" ? "bad" : "warn"}`}><b>Lint: ${say(f.severity)}
+        </b> ${say(f.message)} <code>${say(f.rule)}</code>${f.why && html` <span class="quiet">${say(f.why)}</span>`}
+        </li>`,
+        )}</ul>`
+      }
+      ${
+        query.with
+          ? html`<${SC.Compare} run=${run} steps=${steps} other=${query.with}
+            onClose=${() => SC.setQuery({ with: null })} onOther=${compare} />`
+          : html`<div class="run-grid"><aside class="strip-side" ref=${side} aria-label="Credit of each step">
+            <div class="strip-head"><${Source} sources=${sources} source=${source} onSource=${choose} /></div>
+          <${SC.Strip} run=${run} steps=${steps} source=${source} scale=${scales[source?.key]} selected=${selected}
+            worst=${worst} onSelect=${(i) => select(i)} narrow=${narrow} /></aside>
+        <section class="transcript" ref=${body} aria-label="Transcript" key=${seen}>
+          <${SC.Opening} run=${run} folds=${folds} />
+          <${SC.VirtualList} count=${run.n} estimate=${190} inset=${head} handle=${list} again=${run.id} label="Steps"
+            role="group" item=${(i) => html`<${SC.Step} run=${run} step=${steps.get(i)} i=${i} view=${view}
+            folds=${folds} />`} />
+          ${run.n === 0 && html`<${SC.Blank} inner=${true} title="No steps">This run holds no step.<//>`}</section>
+        <aside class=${`panel ${sheet ? "up" : ""}`} ref=${panel} aria-label="The chosen step">
+          ${
+            given(selected) &&
+            html`<${SC.Panel} run=${run} i=${selected} steps=${steps} sources=${sources}
+          source=${source} scales=${scales} onSelect=${(i) => select(i)} onSource=${choose}
+          onClose=${() => setSheet(false)} />`
+          }</aside></div>`
+      }
+      ${
+        find !== null &&
+        html`<${SC.Find} run=${run} steps=${steps} words=${find} onWords=${setFind}
+        onHit=${(i) => select(i)} onClose=${() => setFind(null)} body=${body} />`
+      }</div>`;
+  }
+
+  function Run({ args, query }) {
+    const { runs } = SC.useStore(),
+      place = named({ args, query }, runs),
+      path = place && `/api/run/${encodeURIComponent(place.id)}`;
+    const { data, error, retry } = SC.useApi(path);
+    if (!runs) return html`<${SC.Loading} what="the runs" />`;
+    if (!place)
+      return html`<${SC.Blank} title="No such run" action=${html`<a class="button"
+        href="#/runs">All runs</a>`}>No run is named ${say(
+        args.slice(0, 2).join(" / "),
+      )}. It may stand in another folder, or the files are still being read.<//>`;
+    if (error) return html`<${SC.Failure} error=${error} retry=${retry} />`;
+    // a column of agents has a name for none where other runs name theirs
+    if (data?.agents?.length === 0 && data.numbers) data.numbers.agent = null;
+    if (!data) return html`<${SC.Loading} what="the run" />`;
+    return html`<${Loaded} key=${data.id} run=${data} step=${place.step} query=${query} />`;
+  }
+  SC.screens.set("run", { under: "runs", title: ({ args }) => `${args[0] ?? ""} / ${args[1] ?? ""}`, component: Run });
+})();
