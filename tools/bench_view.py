@@ -4,14 +4,19 @@
 
 Rollouts of a world of ours are written down as an agent's: text, reasoning, a tool call and its reply at each step. The
 index is made as `stepcredit view` makes it, in a process of its own, while a server answers; then answers are asked of
-the server over HTTP: median and worst are told, in milliseconds.
+the server over HTTP: median and worst are told, in milliseconds. A plain loop over the file (`json.loads` of each line;
+of each text, whether it holds the words) tells how busy the machine is. Where a browser is there (playwright, and
+chromium on the path or STEPCREDIT_CHROMIUM), it opens the page, each time with an empty cache: first paint, first paint
+of contents, first row.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
+import shutil
 import statistics
 import tempfile
 import threading
@@ -85,6 +90,46 @@ def asked(url: str, path: str, times: int) -> tuple[float, float, int]:
     return statistics.median(took), max(took), size
 
 
+def painted(url: str, times: int) -> None:
+    """Opens the page in a browser, and prints when it shows what."""
+    path = os.environ.get("STEPCREDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        path = None
+    if path is None:
+        print("first paint: not measured, there is no browser")
+        return
+    took: dict[str, list[float]] = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(times):
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            page = context.new_page()
+            page.goto(f"{url}#/runs")
+            page.wait_for_selector(".runs-row.body")
+            took.setdefault("first row", []).append(page.evaluate("performance.now()"))
+            for entry in page.evaluate("performance.getEntriesByType('paint').map((e) => [e.name, e.startTime])"):
+                took.setdefault(entry[0].replace("-", " "), []).append(entry[1])
+            context.close()
+        browser.close()
+    for name, all_ in took.items():
+        print(f"  {name:<37} {statistics.median(all_):8.1f} ms  {max(all_):8.1f} ms at worst  (in the browser)")
+
+
+def plain(data: Path, words: str) -> tuple[float, float]:
+    """Seconds of the processor to decode each line, and to look for words in its texts, in a plain loop."""
+    start, looked, found = time.process_time(), 0.0, 0
+    with data.open("rb") as lines:
+        for line in lines:
+            value = json.loads(line)
+            before = time.process_time()
+            for step in value["steps"]:
+                found += any(words in (step.get(n) or "").lower() for n in ("text", "reasoning", "observation"))
+            looked += time.process_time() - before
+    return time.process_time() - start - looked, looked
+
+
 def serving(looking: Growing) -> str:
     """The address of a server in a thread of its own."""
     loop = asyncio.new_event_loop()
@@ -143,6 +188,12 @@ def main() -> None:
         ):
             median, slow, sent = asked(url, path, options.times)
             print(f"  /{path:<36} {median:8.1f} ms  {slow:8.1f} ms at worst  {sent / 1e3:10,.1f} kB")
+        painted(url, options.times)
+        decoded, looked = plain(data, "nowhere to be found")
+        print(
+            f"a plain loop: {decoded:.1f} s to decode the lines, {looked * 1e3:.0f} ms to look for words in all texts"
+        )
+        print(f"load: {', '.join(f'{x:.1f}' for x in os.getloadavg())} (1, 5, 15 minutes)")
         print(f"server: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB at most")
         print(json.dumps(looking.there().counts()))
         looking.close()

@@ -316,7 +316,7 @@ def test_the_example_in_the_help_runs(run, command, good, tmp_path, monkeypatch)
         "def sample(prompts, *, n=1, **_):\n    return [[Sample('Answer: 4', ended=True)] * n for _ in prompts]\n"
     )
     ran = run(*argv)
-    assert ran.status == 0, ran.err
+    assert ran.status in ((0, 1) if command == "diagnose" else (0,)), ran.err  # 1: a step was found
 
 
 def test_no_command_and_version(run):

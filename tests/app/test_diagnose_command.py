@@ -98,7 +98,7 @@ def test_many_runs_are_a_table_with_what_fails_most(run, many):
     ran = run("diagnose", many, "-M", "contrast")
     assert ran.status == 1
     assert "# Runs, worst first" in ran.out and "run\toutcome\tstep\tagent\terror\tconfidence\twhy" in ran.out
-    assert "task3-bad\t0\t1 of 0-2\tB\tWrong turn\t" in ran.out
+    assert "task3-bad\t0\t1 (of 3)\tB\tWrong turn\t" in ran.out
     assert "# What fails most, by agent" in ran.out and "6\t6\t100.0% [" in ran.out
     assert "# Failures that are alike (1 kinds)" in ran.out and "6\t100%\tWrong turn\t–\ttask0-bad step 1\t" in ran.out
     assert "--run ID" in ran.err

@@ -141,7 +141,7 @@ def chosen(page):
 
 def test_the_verdict_says_which_step_which_agent_why_and_what_others_say(show):
     page = show(site(failing()), "#/run/cats/a")
-    card = page.get_by_role("region", name="Step 1 of 0–2, search agent: repeated a failed call")
+    card = page.get_by_role("region", name="Step 1 (the 2nd of 3), search agent: repeated a failed call")
     for words in (
         "failed",
         "contrast",
@@ -283,7 +283,7 @@ def test_ten_thousand_steps_open_at_the_step_of_the_address(show):
     assert (
         40 < box["y"] < 120
         and "text 8999" in page.locator(".step.selected").inner_text()
-        and chosen(page) == "Step 8999 of 0–9999"
+        and chosen(page) == "Step 8999 (the 9000th of 10000)"
     )
     assert page.evaluate("document.querySelectorAll('*').length") < 2500
     page.keyboard.press("End")
@@ -297,7 +297,7 @@ def test_keys_go_through_steps_jumps_methods_and_runs(show):
     page = show(site(failing()), "#/run/cats/a/0")
     press = page.keyboard.press
     press("j")
-    assert query(page) == "#/run/cats/a/1" and chosen(page) == "Step 1 of 0–2"
+    assert query(page) == "#/run/cats/a/1" and chosen(page) == "Step 1 (the 2nd of 3)"
     press("k")
     press("k")
     assert query(page) == "#/run/cats/a/0"
@@ -740,7 +740,7 @@ def test_on_a_phone_the_step_opens_over_the_transcript(show):
     panel = page.locator(".panel")
     assert not panel.is_visible()
     page.locator(".step-number").nth(1).click()
-    assert panel.is_visible() and chosen(page) == "Step 1 of 0–2"
+    assert panel.is_visible() and chosen(page) == "Step 1 (the 2nd of 3)"
     page.get_by_label("Close", exact=True).click()
     assert not panel.is_visible()
     page.locator(".cells .cell").nth(2).click()
@@ -954,7 +954,7 @@ def test_real_rollouts_make_a_page_that_names_a_step(show, data, tmp_path):
     page.get_by_role("columnheader", name="Worst step").get_by_role("button").click()
     page.locator(".run-name a").first.click()
     page.wait_for_selector("#verdict")
-    assert re.match(r"Step \d+ of 0–\d+: ", page.locator("#verdict").inner_text())
+    assert re.match(r"(?:A weak hint: s|S)tep \d+ \(the \d+\w\w of \d+\): ", page.locator("#verdict").inner_text())
     page.keyboard.press("w")
     page.wait_for_selector(".step.selected.worst-step")
     page.keyboard.press("d")

@@ -351,3 +351,13 @@ def test_a_chain_of_many_spans_is_read_in_one_go():
     random.Random(1).shuffle(spans)
     (one,), _ = read(*spans)
     assert [s.text for s in one.steps] == [f"{i}" for i in range(3000)]
+
+
+def test_a_run_whose_root_failed_has_failed():
+    said = chat("a", 1, [message("user", "hi")], [message("assistant", "no")], parent="r")
+    ((one,), notes), ((other,), _) = (
+        read(span("r", 0, error="it broke"), said),
+        read(span("r", 0), said),
+    )
+    assert (one.outcome, other.outcome) == (0.0, None)
+    assert any("root span failed" in n for n in notes)

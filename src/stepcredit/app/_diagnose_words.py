@@ -118,7 +118,9 @@ def words(one: Told, titles: Mapping[str, str]) -> None:
     say(_head(one), "bold")
     verdict, method = one.first, next(iter(one.verdicts))
     if verdict.status == "unknown":
-        say(f"  Which step is to blame cannot be told ({method}): {quoted(verdict.reason or 'no reason given', 400)}")
+        say(f"  Which step is to blame cannot be told ({method}): {quoted(verdict.reason or 'no reason given', 600)}")
+        for name, member in verdict.evidence.get("members", {}).items():
+            say(f"    {name}: {quoted(member['reason'] or member['status'], 200)}")
     elif verdict.status == "clean":
         say(f"  No step is found to blame ({method}). {quoted(verdict.reason or '', 400)}".rstrip())
     else:
@@ -193,7 +195,7 @@ def many(runs: Sequence[Told], counts: Mapping[str, int], titles: Mapping[str, s
             None if one.first.agent is None else quoted(one.first.agent, 40),
             None if one.first.error is None else quoted(titles.get(one.first.error, one.first.error), 40),
             one.first.confidence,
-            quoted(one.first.reason or "", 160 if one.first.status == "found" else 80),
+            quoted(one.first.reason or "", 160),
         ]
         for one in ranked[:TOP]
     ]
@@ -227,7 +229,7 @@ def names(runs: Sequence[Told]) -> Callable[[str | int, str | int], str]:
 def _cell(one: Told) -> str:
     if one.first.step is None:
         return {"clean": "none", "unknown": "not known"}[one.first.status]
-    return f"{one.first.step} of 0-{one.steps - 1}"
+    return f"{one.first.step} (of {one.steps})"
 
 
 def overview(seen: Seen, runs: Sequence[Told], titles: Mapping[str, str]) -> None:

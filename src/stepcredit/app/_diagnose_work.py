@@ -63,7 +63,8 @@ class Work:
 
 
 class Done:
-    """What became of the runs. ids: of all, while there are few. kept: the rollouts, where a page needs them."""
+    """What became of the runs. ids: of all, while there are few. kept: the rollouts, where a page needs them. alone:
+    no task has two runs."""
 
     def __init__(self, success: float) -> None:
         self.runs: list[Told] = []
@@ -72,6 +73,7 @@ class Done:
         self.kept: list[Rollout] = []
         self.ids: dict[str, None] = {}
         self.found: set[str] = set()
+        self.alone = False
         self._success = success
 
     def read(self, rollout: Rollout, chosen: Chosen) -> None:

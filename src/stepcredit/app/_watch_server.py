@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from stepcredit.app.console import silent
 from stepcredit.data import formats
 from stepcredit.data.storage import rows
 from stepcredit.errors import DataError, MissingExtra, StepCreditError
@@ -270,7 +271,7 @@ async def listen(app: Any, host: str, port: int) -> tuple[str, Callable[[], Awai
         StepCreditError: the address is taken.
     """
     web = extra("aiohttp.web", "stepcredit watch", name="http")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
+    runner = web.AppRunner(app, access_log=None, logger=silent(), shutdown_timeout=1.0, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -1,6 +1,7 @@
 """What the command prints: results to stdout, notes and progress to stderr; plain text where no person looks."""
 
 import json
+import logging
 import math
 import os
 import re
@@ -115,6 +116,13 @@ def progress(label: str, total: int | None = None) -> Iterator[Any]:
     with Progress(SpinnerColumn(), counted, *share, TimeElapsedColumn(), console=err, transient=True) as bar:
         task = bar.add_task(label if total is None else f"of {total} {label}", total=total)
         yield lambda n=1: bar.advance(task, n)
+
+
+def silent() -> logging.Logger:
+    """A log that nobody reads: what a stranger sends to a server is answered, not printed with a traceback."""
+    log = logging.getLogger("stepcredit.silent")
+    log.propagate, log.disabled = False, True
+    return log
 
 
 def _show(console: Console, what: RenderableType) -> None:

@@ -128,7 +128,7 @@ def diagnose(
 
     Exit status: 0 nothing to blame, 1 a step was found (see --fail-on), 2 an error.
 
-    Example: stepcredit diagnose traces/ --page page.html
+    Example: stepcredit diagnose runs.jsonl --page page.html
     """
     if fail_on not in FAIL_ON:
         raise StepCreditError(f"--fail-on {fail_on!r}", hint=f"one of: {', '.join(FAIL_ON)}")
@@ -154,7 +154,7 @@ def diagnose(
         asked.connect(stack, budget=budget, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)
         work = Work(planners, asked, options, chosen, at_once)
         done = run_all(work, source, read, output, keep=page is not None)
-    source._alone = 0  # a task with one rollout can be diagnosed as well
+    done.alone, source._alone = source._alone == source._tasks, 0  # a task with one rollout can be diagnosed as well
     source.tell()
     if page is not None:
         _page(page, done, ", ".join(traces))
@@ -199,10 +199,9 @@ def _say(done: Done, titles: Mapping[str, str]) -> None:
         return
     counts = done.counts()
     if counts["unknown"] and not any(METHODS.get(name).card.asks for name in done.runs[0].verdicts):
-        note(
-            "where no step stands out: name the task of each run (--map group=FIELD), or ask a judge "
-            "(-M all_at_once --judge-server URL; --dry-run tells the price)"
-        )
+        compare = "name the task of each run, so that runs can be compared (--map group=FIELD), or " * done.alone
+        judge = "ask a judge (-M all_at_once --judge-server URL; --dry-run tells the price)"
+        note(f"where no step stands out: {compare}{judge}")
     if len(done.runs) <= FEW:
         for i, one in enumerate(done.runs):
             if i:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from stepcredit.app._label_sets import audit, combine
+from stepcredit.app._label_trees import TreeFile
 from stepcredit.app._label_watch import watched
 from stepcredit.app.console import note, notes, print_json, share, table
 from stepcredit.app.models import (
@@ -99,6 +100,12 @@ def run(
         str | None,
         typer.Option(metavar="FIELD", help="The field with the right answer: else gold, reference, answer, ..."),
     ] = None,
+    trees: Annotated[
+        Path | None,
+        typer.Option(
+            "--trees", metavar="FILE", help="What was drawn, as trees, one a task or rollout: for `stepcredit view`."
+        ),
+    ] = None,
     budget: BudgetText = None,
     price: PriceText = None,
     store: StoreFile = None,
@@ -159,13 +166,15 @@ def run(
         raise StepCreditError("labels cost calls, and would go nowhere: -o FILE", hint="-o labels.jsonl, or --dry-run")
     writable(output)
     LabelWriter(output)
+    drawn = TreeFile(trees, planner)
     at = store or output.with_name(output.name + ".calls.sqlite")
     for name in rollouts:
-        apart(rollouts=Path(name), output=output, store=at)
+        apart(rollouts=Path(name), output=output, trees=trees, store=at)
     with ExitStack() as stack:
         run_name = f"label {planner.name}"
         asked.connect(stack, budget=budget, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)
-        told = _write(asked, source, output, cast(After, after), trl=trl, at_once=at_once, spent=asked.budget)
+        kept = stack.enter_context(drawn)
+        told = _write(asked, source, output, cast(After, after), kept, trl=trl, at_once=at_once)
     source._alone = 0  # a task with one rollout can be labelled as well
     source.tell()
     _report(told, asked.budget, output, json)
@@ -191,7 +200,7 @@ def _tasks(source: Files) -> Iterator[Rollout]:
 
 
 def _write(
-    asked: _Asked, source: Files, output: Path, after: After, *, trl: bool, at_once: int, spent: Any
+    asked: _Asked, source: Files, output: Path, after: After, trees: TreeFile, *, trl: bool, at_once: int
 ) -> dict[str, Any]:
     """Label and write; what became of it in numbers."""
     from stepcredit import __version__
@@ -208,11 +217,17 @@ def _write(
     }
     count: Counter[str] = Counter()
     reasons: Counter[Any] = Counter()
-    known: dict[str, Any] = {"reference": asked.reference, "setting": asked.setting, "at_once": at_once}
+    known: dict[str, Any] = {
+        "reference": asked.reference,
+        "setting": asked.setting,
+        "at_once": at_once,
+        "heard": trees.heard,
+    }
     known |= asked.options
-    with LabelWriter(output, provenance, plain=trl) as out, watched(total, spent) as advance:
+    with LabelWriter(output, provenance, plain=trl) as out, watched(total, asked.budget) as advance:
         ended = label(_tasks(source), asked.planner.name, asked.models, **known)
-        for unit in in_order(_told(ended, advance)):
+        for place, unit in enumerate(in_order(_told(ended, advance))):
+            trees.write(place)
             for one in unit:
                 out.write([after_error(one, after)])
                 _account(one, count, reasons)

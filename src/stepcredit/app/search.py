@@ -32,7 +32,7 @@ from stepcredit.llm.drive import call, in_order
 from stepcredit.llm.requests import Check, Failed
 from stepcredit.ops import wilson
 from stepcredit.search import POLICIES, Found, Task, Writing, solve
-from stepcredit.search.files import answer_row, read_tasks
+from stepcredit.search.files import answer_row, read_tasks, tree_row
 
 Policy = Annotated[
     str, typer.Option("--policy", "-p", metavar="NAME", help="One of `stepcredit methods --kind search`.")
@@ -66,7 +66,10 @@ def search(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Answers: .jsonl, .jsonl.gz, .jsonl.zst.")
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE", help="Every search tree, a line each.")
+        Path | None,
+        typer.Option(
+            "--trees", "--trace", metavar="FILE", help="Every search tree, a line each: for `stepcredit view`."
+        ),
     ] = None,
     server: Server = None,
     model: Model = None,
@@ -138,7 +141,7 @@ def search(
             right = _right(one, checker)
             out.write(answer_row(one, right))
             if tree is not None:
-                tree.write(one.trace())
+                tree.write(tree_row(one, asked.planner.name, right))
             count.add(one, right)
             advance()
         if not count.answered:  # before the file takes the place of another
@@ -172,7 +175,8 @@ def gateway(
         bool, typer.Option("--answer-only", help="Reply with the answer, not the solution.")
     ] = False,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE", help="Add every search tree to this file, a line each.")
+        Path | None,
+        typer.Option("--trees", "--trace", metavar="FILE", help="Add every search tree to this file, a line each."),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="What the model is called.")] = "searched",
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; 127.0.0.1 keeps others out.")] = (
@@ -203,7 +207,7 @@ def gateway(
         asked.connect(
             stack, budget=budget, price=price, store=store, run="gateway", key_env=key_env, concurrency=concurrency
         )
-        heard = None if trace is None else _Trace(trace)
+        heard = None if trace is None else _Trace(trace, asked.planner.name)
         answer = over_search(
             asked.planner.name,
             asked.models,
@@ -223,12 +227,13 @@ class _Trace:
     """Adds search trees to a file, each as soon as it is complete."""
 
     path: Path
+    policy: str
 
     def __call__(self, found: Found) -> None:
         import msgspec
 
         with self.path.open("ab") as file:
-            file.write(msgspec.json.encode(found.trace()) + b"\n")
+            file.write(msgspec.json.encode(tree_row(found, self.policy)) + b"\n")
 
 
 class _Count:

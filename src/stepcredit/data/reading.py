@@ -74,9 +74,10 @@ class Reading:
         if not self._files:
             raise DataError("there is nothing to read", hint="name at least one file")
         found: dict[str, list[Source]] = {}
+        known = formats.known()
         for file in self._files:
             try:
-                found.setdefault(self._format_of(file), []).append(file)
+                found.setdefault(self._format_of(file, known), []).append(file)
             except DataError as error:
                 if self._on_error == "raise" or len(self._files) == 1:
                     raise
@@ -85,10 +86,10 @@ class Reading:
             raise self._unread[0]
         return list(found.items())
 
-    def _format_of(self, file: Source) -> str:
+    def _format_of(self, file: Source, known: Mapping[str, formats.Format]) -> str:
         rows = Rows([file], map=self._map, on_error=self._on_error, nan=True)
         for row in rows:
-            return formats.detect(row.value, row.file)
+            return formats.detect(row.value, row.file, known)
         raise rows.skipped[0]
 
     @property
@@ -216,7 +217,7 @@ class Reading:
                 kept = None
             elif kept is not None:
                 kept.append(one)
-        return sizes, together, kept
+        return sizes, together, kept if sizes else None  # bare rows that name no group are errors, told by the pass
 
     def _look(self) -> Iterator[tuple[str | int, int, _Placed | None]]:
         bare = getattr(self._module, "sizes", None)

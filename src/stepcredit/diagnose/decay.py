@@ -76,6 +76,8 @@ def step_accuracy(length: ArrayLike, success: ArrayLike) -> float:
     low, high = -40.0, 40.0  # of ln(1 - p) - ln p
     for _ in range(100):
         middle = (low + high) / 2
+        if middle in (low, high):
+            break
         log_p = -np.logaddexp(0.0, middle)
         pull = np.sum(n * (y - (1 - y) * np.exp(n * log_p) / -np.expm1(n * log_p)))
         low, high = (low, middle) if pull > 0 else (middle, high)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from stepcredit.data.records import Rollout, Step, replies_of
-from stepcredit.diagnose.case import Case, Group
+from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.evidence._calls import plain
 from stepcredit.evidence.actions import calls_key
 
@@ -103,6 +103,12 @@ def kept(group: Group, key: Hashable, make: Callable[[], Any]) -> Any:
     return mine[key]
 
 
+def once(case: Case, method: Callable[[Case], Verdict]) -> Verdict:
+    """The verdict of a method without options, made once per run: several ask the same ones."""
+    found: Verdict = kept(case.group, (method, case.index), lambda: method(case))
+    return found
+
+
 def features(case: Case) -> Features:
     """The features of a case's steps."""
     found: Features = kept(case.group, ("features", case.index), lambda: read(case.rollout))
@@ -186,7 +192,7 @@ def told(text: str) -> Failure | None:
         raised = list(_RAISED.finditer(text))
         return Failure("exception", shown(_line(text, raised[-1].start(1)) if raised else "Traceback"))
     for kind, cues, pattern in _KINDS:
-        if any(cue in low for cue in cues):
+        if _any_of(cues, low):
             found = pattern.search(text)
             if found is not None:
                 return Failure(kind, shown(_line(text, found.end() - 1)))
@@ -216,6 +222,13 @@ def shown(value: Any, width: int = 90) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _any_of(cues: tuple[str, ...], text: str) -> bool:
+    for cue in cues:  # noqa: SIM110 - called for every reply: a generator takes three times as long
+        if cue in text:
+            return True
+    return False
 
 
 def _line(text: str, at: int) -> str:

@@ -180,8 +180,8 @@ class Graph:
             ids: [R] how rollouts are named in it; None: 0, 1, ...
 
         Nodes: id, depth, visits, success (share; null = no outcome known), low, high (Wilson, 95%, over rollouts),
-        value, label, state, end (rollouts that ended there), runs. Edges, one per action and node after: from, to,
-        visits, success, label, steps (pairs of rollout and step).
+        value, label, state, end (rollouts that ended there), runs. Edges, one per action and node after: from,
+        to, visits, success, low, high, label, steps (pairs of rollout and step).
         """
         order = np.lexsort((np.arange(self.size), self.depth, -self.visits))
         kept = np.sort(order[:limit])
@@ -234,6 +234,7 @@ class Graph:
         for rows in np.split(order, np.flatnonzero(new)[1:]) if order.size else []:
             runs = np.unique(self.rollout[rows])
             known = self.success[runs][~np.isnan(self.success[runs])]
+            low, high = wilson(known.sum(), known.size)
             one = int(rows[0])
             where = zip(self.rollout[rows].tolist(), turn[rows].tolist(), strict=True)
             out.append(
@@ -242,6 +243,8 @@ class Graph:
                     "to": int(shown_as[self.t[one]]),
                     "visits": int(rows.size),
                     "success": float(known.mean()) if known.size else None,
+                    "low": float(low) if known.size else None,
+                    "high": float(high) if known.size else None,
                     "label": self.words(self.action[one]),
                     "steps": [[r if ids is None else ids[r], t] for r, t in where],
                 }

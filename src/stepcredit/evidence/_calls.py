@@ -10,6 +10,8 @@ from stepcredit.errors import DataError
 
 PARAMETERS = ("arguments", "parameters", "kwargs", "args")
 DEEPEST = 64
+_BARE = (bool, int, float)
+_OBJECT = (dict, Mapping)  # the common case first: to ask for an abstract class is slow
 
 
 class Call(NamedTuple):
@@ -58,8 +60,10 @@ def plain(value: Any, depth: int = DEEPEST) -> Any:
     {'q': ['two words']}
     """
     if isinstance(value, str):
-        return " ".join(unicodedata.normalize("NFKC", value).split())
-    if depth and isinstance(value, Mapping):
+        return " ".join((value if value.isascii() else unicodedata.normalize("NFKC", value)).split())
+    if value is None or isinstance(value, _BARE):
+        return value
+    if depth and isinstance(value, _OBJECT):
         return {plain(str(k)): plain(v, depth - 1) for k, v in value.items()}
     if depth and isinstance(value, list | tuple):
         return [plain(v, depth - 1) for v in value]
@@ -71,7 +75,7 @@ def _parameters(arguments: Any) -> Mapping[str, Any] | None:
         return {}
     if isinstance(arguments, str):
         arguments = _json(arguments) if arguments.strip() else {}
-    return arguments if isinstance(arguments, Mapping) else None
+    return arguments if isinstance(arguments, _OBJECT) else None
 
 
 def _json(text: str) -> Any:

@@ -1,7 +1,7 @@
 """Solutions of one task that a label system draws itself: partial ones as states, by their steps."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,7 @@ class Grown:
         self.states: dict[Steps, State] = {(): self.root}
         self.rng = np.random.default_rng([self.setting.seed, *str(works[0].record.group).encode()])
         self.to = "sampler"
+        works[0].grown = self
         self._ends, self._draws = re.compile(ends, re.MULTILINE), 0
 
     def state(self, steps: Steps) -> State:
@@ -93,6 +94,11 @@ class Grown:
     def ended(self) -> list[tuple[Steps, float]]:
         """The complete solutions whose verdict is known, in the order in which they came."""
         return [(s.steps, s.right) for s in self.states.values() if s.ended and s.right == s.right]
+
+    def solutions(self) -> Iterator[tuple[Steps, float]]:
+        """Steps and outcome (NaN = not known) of all whole solutions: the given ones, then those that were found."""
+        yield from self.given()
+        yield from self.ended()
 
     def prefix(self, steps: Steps) -> str:
         """What stands up to and with these steps, ready to go on."""

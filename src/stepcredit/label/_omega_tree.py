@@ -1,6 +1,6 @@
 """The tree of OmegaPRM: partial solutions worth a look, halved one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
@@ -67,6 +67,11 @@ class OmegaTree(Grown):
         self.spent_by: str | None = None
         self._pool: list[tuple[State, Attempt]] = []
         self._seen: set[Steps] = set()
+
+    def solutions(self) -> Iterator[tuple[Steps, float]]:
+        yield from super().solutions()
+        yield from ((a.steps, a.right) for _, a in self._pool)
+        yield from {**self.searched, **self.right}.items()
 
     def grow(self) -> Plan[None]:
         """Until the pool is empty, or the searches or the budget are spent."""

@@ -14,6 +14,7 @@ from stepcredit.llm.requests import BudgetSpent, Plan
 from stepcredit.shelf import Planner, PlannerShelf
 
 SYSTEMS = PlannerShelf("label system", "stepcredit.label.systems", "stepcredit.label")
+Heard = Callable[[int, list[Work]], object]
 Reference = str | Mapping[Any, str] | Callable[[Rollout], str | None] | None
 
 
@@ -25,6 +26,7 @@ def label(
     reference: Reference = None,
     setting: Setting = Setting(),  # noqa: B008
     at_once: int = AT_ONCE,
+    heard: Heard | None = None,
     **options: Any,
 ) -> Iterator[tuple[int, list[Labels]]]:
     """(place of the unit, its labels) as units end. A unit is a rollout, or a task with all of its rollouts for systems
@@ -36,6 +38,7 @@ def label(
         models: "sampler", "verifier", "judge", ...: functions of `protocols`, or doors of a `Client`.
         reference: a field of the records; a mapping from group; a function; None: the first of "gold", "reference",
             "answer", "ground_truth" that is there, and none where there is none.
+        heard: told of each unit (place, works) once it is labelled: what was drawn for it, and the tree that was grown.
         options: of the system.
 
     Once a budget is spent the units that do not fit are labelled by what was bought for them, the rest not judged.
@@ -49,9 +52,8 @@ def label(
     if lacking:
         raise StepCreditError(f"{planner.name} asks a {lacking[0]}", hint=f"give it among the models: {lacking[0]}")
     units = works(rollouts, reference, setting)
-    plans = (
-        _plan(planner, unit, chosen) for group in units for unit in ([group] if per_task(planner) else _each(group))
-    )
+    each = (unit for group in units for unit in ([group] if per_task(planner) else _each(group)))
+    plans = (_told(_plan(planner, unit, chosen), place, unit, heard) for place, unit in enumerate(each))
     yield from drive(plans, models, at_once=at_once)
 
 
@@ -95,6 +97,13 @@ def _plan(planner: Planner, unit: list[Work], options: Mapping[str, Any]) -> Pla
         return [(yield from planner.function(unit[0], **options))]
     except BudgetSpent as error:
         return [w.labels(value=w.shares(), reasons=(error.message,) * len(w.steps)) for w in unit]
+
+
+def _told(plan: Plan[list[Labels]], place: int, unit: list[Work], heard: Heard | None) -> Plan[list[Labels]]:
+    found = yield from plan
+    if heard is not None:
+        heard(place, unit)
+    return found
 
 
 def reference_of(record: Rollout, reference: Reference) -> str | None:

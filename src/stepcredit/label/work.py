@@ -42,7 +42,8 @@ class Work:
 
     won, drawn: [T + 1] completions of each prefix that were right, and that could be told; entry 0 is the task alone.
     samples: the texts drawn from each prefix with their verdicts. failed: why requests behind each prefix, and verdicts
-    on its completions, failed. spent: samples, verdicts and questions.
+    on its completions, failed. spent: samples, verdicts and questions. grown: the tree of the task (`_grow.Grown`),
+    where the system grew one and this is its first rollout.
     """
 
     record: Rollout
@@ -54,6 +55,7 @@ class Work:
     samples: dict[int, list[tuple[Sample, float]]] = field(default_factory=dict, init=False)
     failed: dict[int, list[str]] = field(default_factory=dict, init=False)
     spent: dict[str, int] = field(default_factory=dict, init=False)
+    grown: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.won = np.zeros(len(self.steps) + 1, np.int64)

@@ -67,6 +67,11 @@ def _messages(given: list[Any], file: str, number: int) -> tuple[str, tuple[tupl
     return str(pairs[-1][1]), tuple((str(r), str(c)) for r, c in pairs[:-1])
 
 
+def tree_row(found: Found, policy: str, right: float | None = None) -> dict[str, Any]:
+    """A line of a file of trees: `Found.trace`, and whose it is. right: as of `answer_row`."""
+    return {"tree": 1, "kind": "search", "system": policy, "right": right, **found.trace()}
+
+
 def answer_row(found: Found, right: float | None) -> dict[str, Any]:
     """A line of the answers file. right: 1, 0, or None where it is not known."""
     return {

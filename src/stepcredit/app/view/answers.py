@@ -22,7 +22,7 @@ class Head:
     """What is known of the whole index: the part of `/api/state` that does not change while it is looked at.
 
     methods: name, title, doc, skipped (why it could not run, else None). lint: findings that no single run is named
-    in. source: what was read, in words.
+    in. source: what was read, in words. forked: gids of tasks whose rollouts are stored as a tree.
     """
 
     title: str = "stepcredit"
@@ -34,6 +34,7 @@ class Head:
     lint: list[dict[str, Any]] = field(default_factory=list)
     comparison: list[dict[str, Any]] = field(default_factory=list)
     left_out: str | None = None
+    forked: list[int] = field(default_factory=list)
     redacted: dict[str, int] | None = None
 
 

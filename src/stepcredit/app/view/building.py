@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stepcredit.app.options import Files, OnError, normalized, with_some_states
@@ -85,9 +85,8 @@ class Building:
 
     def judge(self, made: Part, batch: Batch) -> None:
         """Put verdicts into the runs of a part; the slow half of the work."""
-        assert batch.records is not None
         if self.order.diagnose:
-            judging.judge(made, batch.records, self.order.diagnose)
+            judging.judge(made, batch.to_records(), self.order.diagnose)
             self._cleaned(made)
 
     def _part(self, batch: Batch, number: int, several: bool) -> tuple[Part, Batch]:
@@ -103,6 +102,8 @@ class Building:
             clean=None if self.clean is None else self.clean.rollout,
             number=number,
         )
+        if self.clean is not None:
+            made = without_secret_names(made, self.clean)
         self.runs += len(made.runs)
         self.steps += sum(r.n for r in made.runs)
         found = judging.lint(made, batch, credits, bool(self.order.methods))
@@ -145,6 +146,11 @@ class Building:
         head.lint = [*head.lint, *(f for f in found if f not in head.lint)][:_LINT_SHOWN]
         skipped = {n: why for n, why in self._skipped.items() if n not in self._ran}
         head.methods = methods([*self._ran, *skipped], skipped)
+        head.forked += dict.fromkeys(r.gid for r in made.runs if r.shared)
+        if self.clean is not None:  # names of evidence, and notes that quote a row
+            head.title, head.source = self.clean.text(head.title), self.clean.text(head.source)
+            for name in ("evidence", "notes", "lint", "methods"):
+                setattr(head, name, self.clean.value(getattr(head, name)))
         head.redacted = None if self.clean is None else dict(self.clean.taken)
 
     def _cleaned(self, made: Part) -> None:
@@ -152,6 +158,12 @@ class Building:
             for run in made.runs:
                 run.lint, run.verdicts = self.clean.value(run.lint), self.clean.value(run.verdicts)
             self.head.redacted = dict(self.clean.taken)
+
+
+def without_secret_names(made: Part, clean: Redactor) -> Part:
+    """The part with names of evidence as its cleaned records have them."""
+    named = {clean.text(n) if n.startswith("evidence.") else n: v for n, v in made.numbers.items()}
+    return replace(made, numbers=named)
 
 
 def methods(names: Sequence[str], skipped: Mapping[str, str], *, sort: bool = True) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import webbrowser
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from hashlib import file_digest
@@ -32,11 +33,13 @@ from stepcredit.app.view.answers import Answers, Head
 from stepcredit.app.view.building import Order
 from stepcredit.app.view.download import bare, downloaded
 from stepcredit.app.view.export import LIMIT, export, export_labels
-from stepcredit.app.view.looking import Growing, Looking, made
+from stepcredit.app.view.kinds import kinds_of_files
+from stepcredit.app.view.looking import Growing, Looking
 from stepcredit.app.view.marks import Marks, check_file, default_file
 from stepcredit.app.view.memory import Memory
 from stepcredit.app.view.query import Query
 from stepcredit.app.view.store import Store, cache_folder
+from stepcredit.data.redact import Redactor
 
 PORT = 7460
 Traces = Annotated[
@@ -127,8 +130,9 @@ def view(
         check_file(file)
     with ExitStack() as stack:
         given = [_local(f, stack) for f in files]
-        kinds = made("kinds", "kinds_of_files", {"runs": [g.path for g in given]}, [g.path for g in given])
-        runs = [g for g in given if g.path in kinds["runs"]]
+        kinds = kinds_of_files([g.path for g in given])
+        digests = {g.path: g.digest for g in given}
+        runs = [_Given(path, digests.get(path, "")) for path in kinds["runs"]]
         others = {kind: [Path(p) for p in paths] for kind, paths in kinds.items() if kind != "runs" and paths}
         order = Order(
             tuple(g.path for g in runs),
@@ -150,8 +154,10 @@ def view(
         kept = Marks(marks or [default_file(files)], rater)
         if store is not None:
             stack.callback(store.drop)
+        clean = Redactor() if order.redact else None
         if export_to is None and labels is None:
-            looking = Looking(empty, kept, others) if store is None else Growing(store, kept, others)
+            wash = {} if clean is None else {"clean": clean.value}
+            looking = Looking(empty, kept, others, **wash) if store is None else Growing(store, kept, others, **wash)
             _serve(looking, host, port, open)
             return
         answers: Answers = empty
@@ -160,7 +166,7 @@ def view(
                 store.here()
             answers = query = Query(store.folder, store.root)
             stack.callback(query.close)
-        _write(answers, kept, others, labels, export_to, limit)
+        _write(answers, kept, others, labels, export_to, limit, clean)
 
 
 def _write(
@@ -170,15 +176,17 @@ def _write(
     labels: Path | None,
     page: Path | None,
     limit: int,
+    clean: Redactor | None,
 ) -> None:
     """The files that were asked for."""
     if labels is not None:
         number = export_labels(labels, answers, marks)
         note(f"{number:,} runs with labels: {labels}", "")
     if page is not None:
-        left_out = export(page, answers, marks, files=files, limit=limit)
+        others = None if clean is None else clean.value
+        left_out = export(page, answers, marks, files=files, limit=limit, clean_files=others)
         notes([left_out] if left_out else [])
-        taken = answers.head.redacted
+        taken = Counter(answers.head.redacted or {}) + (Counter() if clean is None else clean.taken)
         if taken:
             note(f"note: taken out: {', '.join(f'{n} {kind}' for kind, n in sorted(taken.items()))}")
         note(f"page: {page}", "")

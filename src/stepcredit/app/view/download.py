@@ -77,11 +77,17 @@ def _too_large(shown: str, size: int, most: int) -> DataError:
 def bare(address: str) -> str:
     """A name without what may be secret: of an address the password and the query.
 
+    Raises:
+        DataError: it looks like an address, and is none.
+
     >>> bare("https://me:pw@host/runs.jsonl?token=x"), bare("logs/runs.jsonl")
     ('https://host/runs.jsonl', 'logs/runs.jsonl')
     """
     if not address.startswith(("http://", "https://")):
         return address
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise DataError(f"is no address: {error}", file=address.partition("?")[0].rpartition("@")[2]) from None
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepcredit.app.view import page
 from stepcredit.app.view.answers import Answers, Head
-from stepcredit.app.view.building import methods
+from stepcredit.app.view.building import methods, without_secret_names
 from stepcredit.app.view.judging import FIRST, Verdicts, described, judge, told
 from stepcredit.app.view.looking import Looking
 from stepcredit.app.view.marks import Marks, labeled
@@ -19,15 +19,16 @@ from stepcredit.app.view.shown import plain
 from stepcredit.credit.run import Credit
 from stepcredit.data.batch import Batch
 from stepcredit.data.redact import Redactor
+from stepcredit.data.storage import placed
 from stepcredit.data.writing import Writer, write_text
-from stepcredit.errors import StepCreditError
+from stepcredit.errors import DataError, StepCreditError
 
 LIMIT = 20_000
 """Most steps of a page, so that it opens."""
 LONGEST = 10_000
 """Characters of a text in a page; the rest is left out, and its length told."""
 _PACKED = 4_000
-_GROUPS, _TREES = 500, 50
+_GROUPS, _NODES = 500, 60_000
 
 
 def export(
@@ -38,21 +39,25 @@ def export(
     files: Mapping[str, Sequence[Path]] | None = None,
     limit: int = LIMIT,
     clean: Callable[[Any], Any] | None = None,
+    clean_files: Callable[[Any], Any] | None = None,
 ) -> str | None:
     """Write the page of an index as one file, whole or not at all.
 
     Args:
         marks: of people, shown as they stand. files: of `Looking`. limit: most steps to embed. Whole tasks are taken in
             order; of a larger first task, the first runs (one at least).
-        clean: takes secrets out of any answer, where the index still holds them.
+        clean: takes secrets out of any answer, where the index still holds them. clean_files: of what is made of
+            `files`.
 
     Returns:
         What was left out, in words; None: nothing.
 
     Raises:
-        StepCreditError: limit below 1. DataError: the folder is missing or read-only, the disk is full.
+        StepCreditError: limit below 1. DataError: a file of this name holds something else than a page; the folder is
+            missing or read-only, the disk is full.
     """
-    looking = Looking(answers, marks, files)
+    _check_page(Path(path))
+    looking = Looking(answers, marks, files) if clean_files is None else Looking(answers, marks, files, clean_files)
     chosen = choose(answers, limit)
     parts = {}
     for name, value in _answers(looking, chosen).items():
@@ -93,6 +98,8 @@ def write_page(
     clean = Redactor()
     names = labels(credits)
     made = part(batch, credits, names=names, clean=clean.rollout if redact else None)
+    if redact:
+        made = without_secret_names(made, clean)
     rollouts = batch.to_records() if batch.records is None else batch.records
     if verdicts is None:
         judge(made, rollouts, (FIRST,))
@@ -108,15 +115,29 @@ def write_page(
         notes=[*batch.notes, *_unchecked(findings)],
         lint=[{**plain(dict(f)), "step": None} for f in findings if f.get("severity") != "not checked"],
         comparison=[plain(dict(row)) for row in comparison],
+        forked=list(dict.fromkeys(r.gid for r in made.runs if r.shared)),
         redacted=None,
     )
     if redact:
         for run in made.runs:
             run.verdicts = clean.value(run.verdicts)
-        head.lint, head.notes = clean.value(head.lint), clean.value(head.notes)
+        for name in ("evidence", "notes", "lint", "comparison"):
+            setattr(head, name, clean.value(getattr(head, name)))
         head.title, head.source, head.redacted = clean.text(title), clean.text(source), dict(clean.taken)
     export(path, Memory([made], head), limit=limit)
     return Path(path)
+
+
+def _check_page(path: Path) -> None:
+    """Traces are not to be lost to a page of the same name."""
+    begins = b""
+    if path.is_file():
+        with placed(path), path.open("rb") as file:
+            begins = file.read(64).lstrip()
+    if begins and not begins.startswith(b"<"):
+        raise DataError(
+            "the file is there and is no page", file=path, got=begins[:16], hint="another name, or remove it first"
+        )
 
 
 def choose(answers: Answers, limit: int) -> list[int]:
@@ -236,9 +257,29 @@ def _answers(looking: Looking, chosen: Sequence[int]) -> dict[str, Any]:
         out[f"/api/run/{id}/steps"] = {"from": 0, "to": run["n"], "steps": answers.shown(record, 0, run["n"], LONGEST)}
     for gid in list(dict.fromkeys(columns["gid"]))[:_GROUPS]:
         out[f"/api/group/{gid}"] = looking.group(gid)
-    for tree in out["/api/trees"][:_TREES]:
-        out[f"/api/tree/{tree['id']}"] = looking.tree(tree["id"])
+    held, gids = [], {f"g{gid}" for gid in columns["gid"]}
+    room = _NODES
+    for tree in out["/api/trees"]:
+        room -= tree["nodes"]
+        if room < 0 or (tree["kind"] == "rollouts" and tree["id"] not in gids):
+            continue
+        found = looking.tree(tree["id"])
+        if found is not None:
+            out[f"/api/tree/{tree['id']}"] = found
+            held.append(tree)
+    _hold(out, held)
     return out
+
+
+def _hold(out: dict[str, Any], held: list[dict[str, Any]]) -> None:
+    """Only these trees are in the page, and it says so."""
+    of = len(out["/api/trees"])
+    if len(held) < of:
+        told = out["/api/state"]["left_out"]
+        more = f"This page holds {len(held):,} of {of:,} trees."
+        out["/api/state"]["left_out"] = f"{told} {more}" if told else more
+    out["/api/trees"] = held
+    out["/api/state"]["pages"]["trees"] = bool(held)
 
 
 def _packed(text: str) -> str:

@@ -4,25 +4,28 @@
     judged-0000.parquet    the same once verdicts are there; no file is ever written over
     numbers-0000.parquet   one row a step: credit by every method, uncertainty, evidence, reward
     texts-0000.parquet     one row a step: its texts, and the rest of its record as JSON; small row groups
+    words-0000.arrow       one row a step: what a search looks into
     head.json              what is known of the whole, how far it is, and where each part begins
 
 Parts are numbered; all steps of a task stand in one. The head is written last, and names the parts that are whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from stepcredit.app.view import words
 from stepcredit.app.view.answers import Head
 from stepcredit.app.view.rows import Divergence, Part, Run, stripped
 from stepcredit.app.view.shown import plain, strings
 from stepcredit.data.records import Rollout, Step
 from stepcredit.data.storage import placed
 
-VERSION = 1
+VERSION = 2
 _NUMBER_ROWS = 20_000
 _TEXT_ROWS, _TEXT_BYTES = 2_000, 4 << 20
 _TEXTS = ("text", "reasoning", "observation")
@@ -127,7 +130,8 @@ def write_steps(folder: Path, number: int, part: Part) -> None:
             ("rest", pa.large_binary()),
         ]
     )
-    _write(folder / f"texts-{number:04}.parquet", _text_tables(part, schema), schema, _TEXT_ROWS)
+    with _words(folder / f"words-{number:04}.arrow") as add:
+        _write(folder / f"texts-{number:04}.parquet", _text_tables(part, schema, add), schema, _TEXT_ROWS)
 
 
 def step_of(row: Mapping[str, Any]) -> Step:
@@ -192,8 +196,21 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def _text_tables(part: Part, schema: Any) -> Iterator[Any]:
-    """Tables of few rows and few bytes, so that one page of steps reads little."""
+@contextmanager
+def _words(path: Path) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """A function that adds rows of texts to what a search looks into."""
+    import pyarrow as pa
+
+    temporary = path.with_suffix(".tmp")
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
+    with placed(path.parent):
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, words.schema(), options=options) as out:
+            yield lambda rows: out.write_batch(words.block(rows))
+        temporary.replace(path)
+
+
+def _text_tables(part: Part, schema: Any, add: Callable[[list[dict[str, Any]]], None]) -> Iterator[Any]:
+    """Tables of few rows and few bytes, so that one page of steps reads little; each is added to the words, too."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -203,11 +220,13 @@ def _text_tables(part: Part, schema: Any) -> Iterator[Any]:
             row = _text_row(run.id, i, step)
             mine = sum(len(row[n] or "") for n in (*_TEXTS, "calls", "rest"))
             if rows and (size + mine > _TEXT_BYTES or len(rows) >= _TEXT_ROWS):
+                add(rows)
                 yield pa.Table.from_pylist(rows, schema=schema)
                 rows, size = [], 0
             rows.append(row)
             size += mine
     if rows:
+        add(rows)
         yield pa.Table.from_pylist(rows, schema=schema)
 
 

@@ -9,6 +9,7 @@ from stepcredit.credit.run import Credit
 from stepcredit.data.batch import Batch
 from stepcredit.data.records import Rollout
 from stepcredit.diagnose.case import Case, Group, Verdict
+from stepcredit.diagnose.features import once
 from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.run import METHODS, failed
 from stepcredit.lint import check
@@ -43,7 +44,7 @@ def judge(part: Part, rollouts: Sequence[Rollout], names: Sequence[str]) -> None
     Runs that succeeded are not diagnosed. Of the methods after the first, only what they found is kept.
 
     Args:
-        rollouts: those of the part, as they were read. names: of methods that ask no model.
+        rollouts: those of the part, with the states that they were given. names: of methods that ask no model.
     """
     functions = {n: METHODS.get(n).function for n in names}
     for group, members in _groups(part.runs, rollouts):
@@ -122,7 +123,7 @@ def _groups(runs: Sequence[Run], rollouts: Sequence[Rollout]) -> Iterable[tuple[
 
 def _verdicts(case: Case, functions: Mapping[str, Any], shared: int) -> Iterable[dict[str, Any]]:
     for k, (name, function) in enumerate(functions.items()):
-        verdict = function(case)
+        verdict = once(case, function)
         if k == 0 or verdict.status == "found":
             yield verdict_shown(verdict, name, shared)
 

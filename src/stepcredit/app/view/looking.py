@@ -4,13 +4,11 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from stepcredit import __version__
-from stepcredit.app.view import graphs
+from stepcredit.app.view import boards, dynamics, graphs, trees
 from stepcredit.app.view.answers import Answers
 from stepcredit.app.view.marks import Mark, Marks, Placed
 from stepcredit.app.view.query import Query
@@ -19,10 +17,8 @@ from stepcredit.diagnose.errors import ERRORS
 from stepcredit.errors import StepCreditError
 
 
-def made(module: str, function: str, otherwise: Any, *args: Any) -> Any:
-    """What a maker of payloads makes; `otherwise` where this inspector comes without it."""
-    name = f"stepcredit.app.view.{module}"
-    return getattr(import_module(name), function)(*args) if find_spec(name) is not None else otherwise
+def _same(value: Any) -> Any:
+    return value
 
 
 Mode = Literal["server", "export"]
@@ -44,7 +40,8 @@ class Looking:
 
     Args:
         answers: None as long as there is nothing to see. marks: of people; None: nobody can mark.
-        files: what else was given, by kind: "trees", "dynamics", "bench".
+        files: what else was given, by kind: "trees", "dynamics", "bench". clean: takes secrets out of what is made of
+            those; the index is clean or not by itself.
 
     Attributes:
         token: that a page of ours shows with what it writes.
@@ -55,8 +52,9 @@ class Looking:
         answers: Answers | None,
         marks: Marks | None = None,
         files: Mapping[str, Sequence[Path]] | None = None,
+        clean: Callable[[Any], Any] = _same,
     ) -> None:
-        self.answers, self.marks, self.files = answers, marks, dict(files or {})
+        self.answers, self.marks, self.files, self.clean = answers, marks, dict(files or {}), clean
         self.reading = Reading()
         self.error: StepCreditError | None = None
         self.token = secrets.token_urlsafe(24)
@@ -94,7 +92,7 @@ class Looking:
             "diagnosers": [] if head is None else head.diagnosers,
             "evidence": [] if head is None else head.evidence,
             "left_out": None if head is None else head.left_out,
-            "notes": [*([] if head is None else head.notes), *bad],
+            "notes": [*([] if head is None else head.notes), *bad, *trees.notes(self.files.get("trees", ()))],
             "lint": [] if head is None else head.lint,
             "comparison": [] if head is None else head.comparison,
             "pages": self.pages(),
@@ -144,25 +142,26 @@ class Looking:
     def trees(self) -> list[dict[str, Any]]:
         """`/api/trees`."""
         found: list[dict[str, Any]] = self._once(
-            "trees", lambda: made("trees", "trees", [], self.answers, self.files.get("trees", ()))
+            "trees", lambda: self.clean(trees.trees(self.answers, self.files.get("trees", ())))
         )
         return found
 
     def tree(self, id: str) -> dict[str, Any] | None:
         """`/api/tree/ID`."""
-        found: dict[str, Any] | None = made("trees", "tree", None, self.answers, self.files.get("trees", ()), id)
+        found: dict[str, Any] | None = self.clean(trees.tree(self.answers, self.files.get("trees", ()), id))
         return found
 
     def dynamics(self) -> dict[str, Any]:
         """`/api/dynamics`."""
         found: dict[str, Any] = self._once(
-            "dynamics", lambda: made("dynamics", "dynamics", {}, self.answers, self.files.get("dynamics", ()))
+            "dynamics",
+            lambda: self.clean(dynamics.dynamics(self.answers, self.files.get("dynamics", ()))),
         )
         return found
 
     def boards(self) -> dict[str, Any]:
         """`/api/bench`."""
-        found: dict[str, Any] = self._once("bench", lambda: made("boards", "boards", {}, self.files.get("bench", ())))
+        found: dict[str, Any] = self._once("bench", lambda: self.clean(boards.boards(self.files.get("bench", ()))))
         return found
 
     def mark(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,9 +232,13 @@ class Growing(Looking):
     """An index of the cache, from its first part on."""
 
     def __init__(
-        self, store: Store, marks: Marks | None = None, files: Mapping[str, Sequence[Path]] | None = None
+        self,
+        store: Store,
+        marks: Marks | None = None,
+        files: Mapping[str, Sequence[Path]] | None = None,
+        clean: Callable[[Any], Any] = _same,
     ) -> None:
-        super().__init__(None, marks, files)
+        super().__init__(None, marks, files, clean)
         self.store, self._seen = store, _Seen()
         self.reading = Reading(done=False, share=None, what="opening the files")
 

@@ -17,14 +17,13 @@ SCRIPTS = (
     "vendor/preact.umd.js",
     "vendor/preact-hooks.umd.js",
     "vendor/htm.umd.js",
-    *(
-        f"{name}.js"
-        for name in ("base", "api", "list", "widgets", "text", "charts", "group", "tree", "filters", "runs")
-    ),
+    *(f"{name}.js" for name in ("base", "api", "list", "widgets", "text", "filters", "runs")),
     *(f"{name}.js" for name in ("strips", "transcript", "verdict", "panel", "compare", "find", "run", "marks")),
-    *(f"{name}.js" for name in ("dynamics", "bench", "boot")),
+    *(f"{name}.js" for name in ("treeparts", "trees")),
+    *(f"{name}.js" for name in ("taskgraph_layout", "taskgraph_words", "taskgraph", "taskgraph_panel")),
+    *(f"{name}.js" for name in ("plots", "training", "boards", "boot")),
 )
-STYLES = ("base.css", "screens.css", "graphs.css")
+STYLES = ("base.css", "screens.css", "trees.css", "taskgraph.css", "plots.css")
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stepcredit.app.console import silent
 from stepcredit.app.view import page
 from stepcredit.app.view.answers import PAGE
 from stepcredit.app.view.looking import Looking
@@ -226,12 +227,15 @@ async def listen(app: Any, host: str, port: int) -> tuple[str, int, Any]:
         StepCreditError: it cannot listen there at all.
     """
     web = extra("aiohttp.web", _NEED, name="view")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, logger=silent(), shutdown_timeout=1.0)
     await runner.setup()
     problem: OSError | None = None
     for one in dict.fromkeys((port, 0)):
         try:
             await web.TCPSite(runner, host, one).start()
+        except OverflowError:  # no number of a port
+            await runner.cleanup()
+            raise StepCreditError(f"there is no port {one}", hint="--port 0 takes a free one") from None
         except OSError as error:
             problem = problem or error
             continue

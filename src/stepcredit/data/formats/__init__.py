@@ -46,20 +46,29 @@ def get(name: str) -> Format:
     return cast(Format, _SET.load(name))
 
 
-def detect(first: Mapping[str, Any], path: str) -> str:
+def known() -> dict[str, Format]:
+    """All formats by name, loaded."""
+    return {name: get(name) for name in names()}
+
+
+def detect(first: Mapping[str, Any], path: str, among: Mapping[str, Format] | None = None) -> str:
     """The one format that a first row fits.
+
+    Args:
+        among: `known()`, by who asks for many files: to look for plug-ins takes longer than to read a small file.
 
     Raises:
         DataError: none fits, or several do; names the formats and the fields seen.
     """
-    fitting = [name for name in names() if get(name).fits(first, path)]
+    among = known() if among is None else among
+    fitting = [name for name, module in among.items() if module.fits(first, path)]
     if len(fitting) == 1:
         return fitting[0]
     raise DataError(
         f"several formats fit: {', '.join(fitting)}" if fitting else "no format fits",
         file=path,
         got=f"fields {', '.join(map(str, first)) or 'none'}",
-        expected=f"one of the formats {', '.join(names())}",
+        expected=f"one of the formats {', '.join(among)}",
         hint="say which: --format <name>; rename fields: --map group=<field>, --map rollout=<field>; else make "
         "stepcredit.Rollout records of the rows in Python, and stepcredit.write them",
     )
@@ -77,11 +86,11 @@ def converted(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownName: no such option. StepCreditError: a value that it does not take.
     """
-    known, hints = options(name), get_type_hints(get(name).rollouts)
+    accepted, hints = options(name), get_type_hints(get(name).rollouts)
     out = {}
     for option, value in given.items():
-        if option not in known:
-            raise UnknownName(f"option of format {name!r}", option, known)
+        if option not in accepted:
+            raise UnknownName(f"option of format {name!r}", option, accepted)
         try:
             out[option] = msgspec.convert(value, hints.get(option, Any), strict=False)
         except msgspec.ValidationError as error:

@@ -118,6 +118,9 @@ def rollout_of(trace: Trace, dialect: Dialect, odd: Counter[str], outcome: str =
     )
     places = {turn.span.key: i for i, turn in enumerate(turns_made)}
     put(trace, rollout, places, spans, outcome, odd)
+    if rollout.outcome is None and not rollout.rewards and spans[0].parent is None and spans[0].error:
+        rollout.outcome = 0.0
+        odd["rollouts without a score whose root span failed (outcome: 0)"] += 1
     return rollout
 
 

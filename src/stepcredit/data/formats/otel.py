@@ -13,7 +13,8 @@ Vercel AI SDK write.
 - group: attribute `stepcredit.group`, `task.id` or `task_id` (or the one named by group=), else a hash of the opening;
   `session` is kept among the other fields: a session is no task.
 - scores: events `gen_ai.evaluation.result`. Of a step: evidence, and blame where the label says right or wrong; of the
-  trace: rewards, and the outcome where one is called outcome, correct, success (or as outcome= says).
+  trace: rewards, and the outcome where one is called outcome, correct, success (or as outcome= says). Without a
+  score of a trace whose root span failed the outcome is 0.
 - not known: states, rewards of steps, tokens.
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.diagnose.case import Case, Group, Verdict
-from stepcredit.diagnose.features import kept
+from stepcredit.diagnose.features import kept, once
 from stepcredit.diagnose.graph import STOP
 from stepcredit.diagnose.methods.contrast import contrast
 from stepcredit.diagnose.outcomes import SUCCESS, succeeded
@@ -67,7 +67,7 @@ def agents(case: Case, *, prior: float = 1.0, permutations: int = 200) -> Verdic
     if not np.any(phi > 1e-9):
         return case.unknown("no agent did other than in runs that succeeded", agents=mine)
     best = int(np.argmax(phi))
-    by_step = contrast(case)
+    by_step = once(case, contrast)
     score = np.array([np.nan if a is None else phi[mine.index(a)] for a in who])
     part = np.nan_to_num(by_step.scores)
     spread = max(float(np.ptp(part)), 1e-9)

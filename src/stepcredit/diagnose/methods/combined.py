@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from stepcredit.diagnose.case import Case, Verdict
+from stepcredit.diagnose.features import once
 from stepcredit.diagnose.methods.carried import carried
 from stepcredit.diagnose.methods.contrast import contrast
 from stepcredit.diagnose.methods.credit import credit
@@ -70,7 +71,7 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
             raise UnknownName("member of combined", name, MEMBERS)
     won = succeeded(case)
     asked = [m for m in members if m in _OF_EVIDENCE] if won else list(members)
-    said = {name: MEMBERS[name](case) for name in asked} if case.steps else {}
+    said = {name: once(case, MEMBERS[name]) for name in asked} if case.steps else {}
     weight = {n: UNTESTED if v.confidence is None else v.confidence for n, v in said.items() if v.status == "found"}
     for repeated in [name for name in _OF_OUTCOMES if name in weight][1:]:
         del weight[repeated]
@@ -110,11 +111,9 @@ def _told(v: Verdict) -> dict[str, Any]:
 def _silence(case: Case, said: Mapping[str, Verdict]) -> str:
     if not said:
         return "the run has no steps"
-    quiet = (*_OF_EVIDENCE, "horizon")  # as a rule there is nothing for them to read
-    why = "; ".join(f"{n}: {v.reason}" for n, v in said.items() if n not in quiet)
     looks = [f"step {t} ({words})" for t, words in _remarks(said).items()]
     first = f"; what one would look at first: {', '.join(looks[:2])}" if looks else ""
-    return f"no step stands out{first}{_beside(case)}. {why}"
+    return f"no step stands out{first}{_beside(case)}"
 
 
 def _beside(case: Case) -> str:

@@ -66,7 +66,8 @@ def horizon(case: Case, *, prior: float = 1.0) -> Verdict:
     graph = case.group.graph
     success = graph.success.copy()
     success[case.index] = np.nan
-    p = step_accuracy(graph.length, success)
+    own = (float(graph.success[case.index]), int(graph.length[case.index]))  # runs alike leave the same others
+    p: float = kept(case.group, ("step accuracy", str(own)), lambda: step_accuracy(graph.length, success))
     if np.isnan(p):
         return case.unknown("no other run of the task has a known outcome, and none has labeled steps")
     share = first_error_share(np.full(size, 1 - p))

@@ -1,7 +1,8 @@
 """What failed runs did that successful ones did not, wherever in the run: fault localization by the spectrum."""
 
-from collections.abc import Hashable, Iterator, Mapping
-from itertools import chain
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import accumulate, chain
 from math import lgamma
 from typing import Any, Literal, NamedTuple
 
@@ -158,10 +159,10 @@ def _counts(case: Case, known: Bools, won: Floats, missing: bool) -> _Counts:
     mine = made.first[case.index]
     place = {u: (False, t) for u, t in mine.items() if f[u] + s[u] > 1}
     if missing:
-        calls = np.array([u.kind == "call" and len(str(u.what)) <= _LONGEST for u in made.units], bool)
+        calls = kept(case.group, "short calls", lambda: _short_calls(made)).copy()
         calls[list(mine)] = False
         lacks = np.flatnonzero(calls & (s >= S - 1e-9) & (F - f >= 2))
-        place |= {u: (True, _gap(made, u, case.index, won)) for u in lacks.tolist()}
+        place |= {u: (True, t) for u, t in _gaps(made, lacks.tolist(), case.index, won)}
         f[lacks], s[lacks] = F - f[lacks], S - s[lacks]
     units = sorted(place, key=lambda u: (*place[u], u))
     absent, at = (np.array([place[u][i] for u in units], kind) for i, kind in ((0, bool), (1, np.int64)))
@@ -192,10 +193,10 @@ def spectra(rollouts: tuple[Rollout, ...]) -> Spectra:
     for rollout in rollouts:
         mine: dict[int, int] = {}
         for t, step in enumerate(rollout.steps):
-            for unit in _units(step):
-                at = number.setdefault((unit.kind, unit.what), len(units))
+            for kind, what, told in _units(step):
+                at = number.setdefault((kind, what), len(units))
                 if at == len(units):
-                    units.append(unit)
+                    units.append(Unit(kind, what, _told(kind, *told)))
                 mine.setdefault(at, t)
         first.append(mine)
     which = np.repeat(np.arange(len(first)), [len(mine) for mine in first])
@@ -203,20 +204,33 @@ def spectra(rollouts: tuple[Rollout, ...]) -> Spectra:
     return Spectra(tuple(units), which, of, tuple(first))
 
 
-def _units(step: Step) -> Iterator[Unit]:
+def _units(step: Step) -> Iterator[tuple[str, Hashable, tuple[Any, ...]]]:
+    """Kind and name of each unit, and what its words are made of."""
     if not step.tool_calls:
         key = fine_key(step)
         if key is not None:
-            yield Unit("text", key, f"“{shown(step.text or step.action, 80)}”")
+            yield "text", key, (step.text or step.action,)
         return
     for call in step.tool_calls:
         name, parameters = read(call)
         given = plain(parameters if parameters is not None else call.arguments)
-        yield Unit("call", (name, str(_sorted(given))), f"{name}({_shown(given)})")
+        yield "call", (name, str(_sorted(given))), (name, given)
         for argument, value in given.items() if isinstance(given, Mapping) else ():
             text = str(_sorted(value))
             if len(text) <= _LONGEST:
-                yield Unit("argument", (name, argument, text), f"{name} with {argument} = {shown(text, 60)}")
+                yield "argument", (name, argument, text), (name, argument, text)
+
+
+def _told(kind: str, name: Any, *what: Any) -> str:
+    if kind == "text":
+        return f"“{shown(name, 80)}”"
+    if kind == "call":
+        return f"{name}({_shown(what[0])})"
+    return f"{name} with {what[0]} = {shown(what[1], 60)}"
+
+
+def _short_calls(made: Spectra) -> Bools:
+    return np.array([u.kind == "call" and len(str(u.what)) <= _LONGEST for u in made.units], bool)
 
 
 def _shown(given: Any) -> str:
@@ -226,19 +240,28 @@ def _shown(given: Any) -> str:
 
 
 def _sorted(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {k: _sorted(value[k]) for k in sorted(value)}
     return [_sorted(v) for v in value] if isinstance(value, list) else value
 
 
-def _gap(made: Spectra, unit: int, me: int, won: Floats) -> int:
-    """Where a run leaves out what a successful one did: after the last step that the two share before it."""
-    other = next(r for r in np.flatnonzero(won > 0).tolist() if unit in made.first[r])
-    before = {u for u, t in made.first[other].items() if t < made.first[other][unit]}
+def _gaps(made: Spectra, units: Iterable[int], me: int, won: Floats) -> Iterator[tuple[int, int]]:
+    """Where a run leaves out each unit that a successful one did: after the last step that the two share before it."""
     mine = made.first[me]
-    last = max((mine[u] for u in before & mine.keys() if made.units[u].kind != "argument"), default=-1)
     end = max(mine.values(), default=0)
-    return min(last + 1, end)
+    winners = np.flatnonzero(won > 0).tolist()
+    shared: dict[int, tuple[list[int], list[int]]] = {}
+    for unit in units:
+        other = next(r for r in winners if unit in made.first[r])
+        its = made.first[other]
+        if other not in shared:
+            both = sorted((its[u], mine[u]) for u in its.keys() & mine.keys() if made.units[u].kind != "argument")
+            shared[other] = [t for t, _ in both], list(accumulate((t for _, t in both), max))
+        there, here = shared[other]
+        before = bisect_left(there, its[unit])
+        yield unit, min(here[before - 1] + 1 if before else 0, end)
 
 
 def _odds(f: Floats, s: Floats, F: float, S: float) -> Floats:
@@ -248,7 +271,9 @@ def _odds(f: Floats, s: Floats, F: float, S: float) -> Floats:
     >>> _odds(np.array([3.0, 1.0]), np.array([0.0, 1.0]), 3.0, 1.0).round(2).tolist()
     [2.5, 0.0]
     """
-    split = np.array([_beta(a, b) + _beta(F - a, S - b) - _beta(F, S) for a, b in zip(f, s, strict=True)])
+    pairs = list(zip(f.tolist(), s.tolist(), strict=True))
+    known = {(a, b): _beta(a, b) + _beta(F - a, S - b) - _beta(F, S) for a, b in set(pairs)}
+    split = np.array([known[pair] for pair in pairs])
     worse = f * (F + S - f - s) > (F - f) * (f + s)
     return np.asarray(np.where(worse, np.exp(split), 0.0), float)
 

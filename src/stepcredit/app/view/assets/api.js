@@ -139,14 +139,20 @@
     const [got, set] = useState({ path: null, data: null, error: null }),
       [round, again] = useState(0);
     useEffect(() => {
-      let live = true;
+      let live = true,
+        waiting;
       if (path)
         SC.api.get(path).then(
           (data) => live && set({ path, data, error: null }),
-          (error) => live && set({ path, data: null, error }),
+          (error) => {
+            if (!live) return;
+            if (error.status === 503) waiting = setTimeout(() => again((n) => n + 1), 700); // the runs are still being read
+            else set({ path, data: null, error });
+          },
         );
       return () => {
         live = false;
+        clearTimeout(waiting);
       };
     }, [path, round]);
     const now = got.path === path ? got : { data: null, error: null };

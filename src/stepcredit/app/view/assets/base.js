@@ -1,8 +1,7 @@
 /* The ground of the page. Everything is a name of one global, SC; no other global is made.
 
-   Order of scripts: vendor/preact.umd.js, vendor/preact-hooks.umd.js, vendor/htm.umd.js, base.js, api.js, list.js, widgets.js,
-   text.js, charts.js, group.js, tree.js, filters.js, runs.js, strips.js, transcript.js, verdict.js, panel.js, compare.js,
-   find.js, run.js, marks.js, dynamics.js, bench.js, boot.js. Order of styles: base.css, screens.css, graphs.css. Each script
+   Order of scripts and styles: SCRIPTS and STYLES of page.py, vendor/preact.umd.js, vendor/preact-hooks.umd.js,
+   vendor/htm.umd.js and this first, boot.js last. Each script
    is (() => { "use strict"; … })().
 
    Drawing      SC.html`<p>${x}</p>` (htm on Preact), SC.Fragment, SC.useState, useEffect, useLayoutEffect, useMemo, useRef,
@@ -56,6 +55,11 @@ globalThis.SC = (() => {
   SC.fmt = {
     minus,
     count: (n) => (given(n) ? Number(n).toLocaleString("en-US") : DASH),
+    /** A step as files and people count it: "8 (the 9th of 11)". */
+    nth: (i, n) => {
+      const k = i + 1, teen = k % 100 > 10 && k % 100 < 14;
+      return `${i} (the ${k}${teen ? "th" : ({ 1: "st", 2: "nd", 3: "rd" }[k % 10] ?? "th")} of ${n})`;
+    },
     plural: (n, word, many = `${word}s`) => `${SC.fmt.count(n)} ${n === 1 ? word : many}`,
     /** A number with its sign; "not judged" for none. */
     signed: (v) => (given(v) ? (v > 0 ? "+" : "") + minus(digits(v)) : "not judged"),

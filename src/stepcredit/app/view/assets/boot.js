@@ -110,7 +110,7 @@
       }
       scrollTo(0, 0);
       main.current?.focus({ preventScroll: true });
-    }, [route.name, route.name === "run" ? route.args.slice(0, 2).join("/") : route.args.join("/")]);
+    }, [route.name, route.args.slice(0, { run: 2, tree: 1 }[route.name]).join("/")]);
     const screen = SC.screens.get(route.name);
     const share = state && !state.reading?.done ? (state.reading?.share ?? 0.05) : null;
     return html`<div class="shell"><a class="skip" href="#main" onClick=${(e) => {
@@ -138,6 +138,8 @@
     try {
       const state = await SC.api.get("/api/state", { fresh: true });
       SC.put({ state, error: null });
+      const home = state.pages?.runs === false && ["trees", "dynamics", "bench"].find((name) => state.pages[name]);
+      if (!location.hash && home) SC.go(SC.to(home), { replace: true });
       await look();
     } catch (error) {
       SC.put({ error });

@@ -92,7 +92,7 @@
       ["state", run.numbers?.state?.[i]],
       ["span", o.id],
     ].filter(([, v]) => given(v) && v !== false);
-    return html`<div class="panel-in"><header class="panel-top"><h2>Step ${i} <span class="quiet">of 0–${run.n - 1}</span>
+    return html`<div class="panel-in"><header class="panel-top"><h2>Step ${i} <span class="quiet">${SC.fmt.nth(i, run.n).replace(`${i} `, "")}</span>
       </h2><div class="walk">
         <button type="button" class="icon" aria-label="Step before (k)" disabled=${i === 0}
           onClick=${() => onSelect(i - 1)}><${SC.Icon} name="left" /></button>

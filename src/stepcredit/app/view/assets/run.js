@@ -53,8 +53,12 @@
     const sources = useMemo(() => SC.sources(run), [run, state]),
       scales = useMemo(() => Object.fromEntries(sources.map((s) => [s.key, SC.scale(s.values)])), [sources]);
     const [wanted, setWanted] = useState(SC.keep.get("source")),
-      source = sources.find((s) => s.key === wanted) ?? SC.firstSource(sources);
-    const worst = SC.lead(run).worst,
+      lead = SC.lead(run),
+      source =
+        sources.find((s) => s.key === wanted) ??
+        sources.find((s) => s.key === `blame:${lead.blame?.by}` && s.values.some(given)) ??
+        SC.firstSource(sources);
+    const worst = lead.worst,
       named = /^\d+$/.test(step ?? "") ? Math.min(run.n - 1, Number(step)) : null,
       selected = named ?? worst ?? (run.n ? 0 : null);
     const [sheet, setSheet] = useState(false),
@@ -80,7 +84,7 @@
     }, [named, query.with, run.id]);
     useEffect(() => {
       if (given(named))
-        SC.announce(`Step ${named} of 0–${run.n - 1}${source ? `, ${fmt.signed(source.values[named])}` : ""}`);
+        SC.announce(`Step ${fmt.nth(named, run.n)}${source ? `, ${fmt.signed(source.values[named])}` : ""}`);
     }, [named]);
     const choose = (key) => {
       setWanted(key);
@@ -131,7 +135,7 @@
       SC.announce(all ? "All parts opened" : "All parts folded");
     };
     SC.useKeys("Run", [
-      ["j ArrowDown", "next step", () => select(given(named) ? named + 1 : (selected ?? 0))],
+      ["j ArrowDown", "next step", () => select((selected ?? -1) + 1)],
       ["k ArrowUp", "step before", () => select((selected ?? 1) - 1)],
       ["w", "worst step", () => (given(worst) ? select(worst) : SC.toast("No step of this run is blamed"))],
       ["x", "next step on which methods differ", toDiffer],
@@ -182,7 +186,7 @@
       }
           <span aria-hidden="true"> / </span><b class="isolate">${say(run.rollout)}</b></p>
             <h1 class="lines2 isolate" title=${say(run.task ?? "").slice(0, 2000)}>
-            ${SC.line(run.task ?? `Run ${run.rollout}`, 600)}</h1><p class="quiet">${facts.join(" · ")}</p></div>
+            ${SC.line(SC.store.runs?.at("task", SC.store.runs.row(run.id)) ?? run.task ?? `Run ${run.rollout}`, 600)}</h1><p class="quiet">${facts.join(" · ")}</p></div>
         <div class="walk"><button type="button" class="icon" aria-label="Run before (p)" onClick=${next(-1)}>
           <${SC.Icon} name="left" /></button><button type="button" class="icon" aria-label="Next run (n)"
           onClick=${next(1)}><${SC.Icon} name="right" /></button>

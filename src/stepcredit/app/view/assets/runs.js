@@ -237,5 +237,10 @@
             : html`<${Table} runs=${runs} rows=${rows} query=${query} hits=${hits} />`
       }</div>`;
   }
-  SC.screens.set("runs", { nav: "Runs", title: () => "Runs", component: Runs });
+  SC.screens.set("runs", {
+    nav: "Runs",
+    title: () => "Runs",
+    component: Runs,
+    shown: (state) => state.pages?.runs !== false,
+  });
 })();

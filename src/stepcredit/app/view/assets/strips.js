@@ -80,7 +80,7 @@
             step === worst && lost ? ", worst step" : ""
           }`}></i>`,
         )}</div>
-      <small class="num line-n">${lost ? `worst ${worst} of 0–${n - 1}` : fmt.plural(n, "step")}
+      <small class="num line-n">${lost ? `worst ${fmt.nth(worst, n)}` : fmt.plural(n, "step")}
         ${error ? " · not read" : ""}</small></div>`;
   }
 

@@ -57,6 +57,7 @@
     return list;
   };
   /* Methods that tell steps apart on any group of runs, the one of this project first. */
+  const WEAK = 0.2;
   const FIRST = ["stepcredit_graph", "gigpo", "salt", "hgpo"];
   /** The source to begin with: a credit that is not the same on all steps, else scores of blame. */
   SC.firstSource = (sources) => {
@@ -220,6 +221,20 @@
     return { worst, by, blame: fits.find((b) => b.by === by) ?? fits.find((b) => b.reason) ?? fits[0] ?? null };
   };
 
+  /** How this run ended, and how one ended that succeeded: what people compare first. */
+  const Ends = ({ run }) => {
+    const other = run.siblings.find((s) => SC.outcome(s.outcome) === "succeeded" && s.steps > 0);
+    return html`${run.n > 0 && html`<${End} id=${run.id} n=${run.n} name="This run ended with" />`}
+      ${other && html`<${End} id=${other.id} n=${other.steps} name=${`Run ${say(other.rollout)}, which succeeded, with`} />`}`;
+  };
+  const End = ({ id, n, name }) => {
+    const { data } = SC.useApi(`/api/run/${id}/steps?from=${n - 1}&to=${n}`);
+    const last = data?.steps?.[0];
+    const words = last && (last.text || last.calls?.map((c) => `${c.name}(${say(c.arguments)})`).join(", ") || last.action);
+    return html`<p class="quote-head"><a href=${SC.runHash(id, n - 1)}>${name}</a></p>
+      <blockquote class="quote" dir="auto">${words ? SC.line(words, 300) : html`<span class="quiet">…</span>`}</blockquote>`;
+  };
+
   /** The card at the head of a run. */
   SC.Verdict = ({ run, steps, onGo, onCompare }) => {
     const { worst, by: leadBy, blame: lead } = SC.lead(run),
@@ -233,7 +248,8 @@
     const agent = given(worst) ? agentAt(run, worst, lead) : "",
       error = lead?.error ? lower(say(SC.title(SC.store.state, lead.error))) : "",
       named = given(worst) && (lead || outcome !== "succeeded");
-    const where = `Step ${worst} of 0–${run.n - 1}${agent ? `, ${agent}` : ""}`;
+    const weak = lead && given(lead.confidence) && lead.confidence < WEAK;
+    const where = `${weak ? "A weak hint: step" : "Step"} ${fmt.nth(worst, run.n)}${agent ? `, ${agent}` : ""}`;
     const sentence = !named
       ? outcome === "succeeded"
         ? "This run succeeded; no step is blamed"
@@ -278,11 +294,11 @@
         }
         ${
           !named &&
-          !voices.some((v) => v.first.evidence?.members) &&
           voices[0]?.first.reason &&
           html`<p class="reason"
           dir="auto">${say(voices[0].first.reason)}</p>`
         }
+        ${!named && outcome === "failed" && html`<${Ends} run=${run} />`}
         ${named && steps.get(worst) && html`<${Quote} run=${run} step=${steps.get(worst)} i=${worst} />`}
         ${[...new Set(remarks)].slice(0, 2).map((r) => html`<p class="quiet" dir="auto">${say(r)}</p>`)}
         ${
