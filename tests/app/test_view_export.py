@@ -237,7 +237,7 @@ def test_a_page_that_cannot_be_written_leaves_what_was_there(tmp_path):
     batch = Batch.from_records(some())
     with pytest.raises(DataError, match="no such folder"):
         write_page(tmp_path / "no" / "page.html", batch)
-    (tmp_path / "page.html").write_text("before")
+    (tmp_path / "page.html").write_text("<p>before")
     code = f"""
 import resource, signal
 from stepcredit.app.view.export import write_page
@@ -255,7 +255,7 @@ except DataError as error:
     if hasattr(os, "fork"):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert "File too large" in done.stdout
-    assert (tmp_path / "page.html").read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "page.html").read_text() == "<p>before" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_data_cannot_end_the_element_that_holds_it():

@@ -117,8 +117,7 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
     evidence = {
         "unit": unit.words,
         "kind": "missing " * absent + unit.kind,
-        "with": {"runs": float(f[best] + s[best]), "failed": float(f[best])},
-        "without": {"runs": float(F + S - f[best] - s[best]), "failed": float(F - f[best])},
+        **_sides(float(f[best]), float(s[best]), F, S, absent),
         "suspicion": float(doubt[best]),
         "units": len(found.unit),
         "odds": float(odds[best]),
@@ -282,9 +281,18 @@ def _beta(a: float, b: float) -> float:
     return lgamma(a + 1) + lgamma(b + 1) - lgamma(a + b + 2)
 
 
+def _sides(f: float, s: float, F: float, S: float, absent: bool) -> dict[str, dict[str, float]]:
+    """Runs, and how many of them failed, with the unit and without; f and s are of those without where it is absent."""
+    one, other = {"runs": f + s, "failed": f}, {"runs": F + S - f - s, "failed": F - f}
+    return {"with": other, "without": one} if absent else {"with": one, "without": other}
+
+
 def _words(unit: Unit, absent: bool, evidence: Mapping[str, Any]) -> str:
-    n, lost = evidence["with"]["runs"], evidence["with"]["failed"]
-    m, rest = evidence["without"]["runs"], evidence["without"]["failed"]
-    if absent:
-        return f"no {unit.words} here: of the {n:g} runs without it {lost:g} failed, of the {m:g} with it {rest:g}"
-    return f"{unit.words}: of the {n:g} runs with it {lost:g} failed, of the {m:g} without {rest:g}"
+    had, lacked = evidence["with"], evidence["without"]
+    mine, others = (lacked, had) if absent else (had, lacked)
+    said = f"no {unit.words} here" if absent else unit.words
+    here, there = ("without", "with") if absent else ("with", "without")
+    return (
+        f"{said}: of the {mine['runs']:g} runs {here} it {mine['failed']:g} failed, of the {others['runs']:g} {there} "
+        f"{'it ' * absent}{others['failed']:g}"
+    )
