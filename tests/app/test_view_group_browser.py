@@ -285,7 +285,7 @@ def test_hundreds_of_nodes_are_drawn_fit_and_moved_without_drawing_them_anew(dra
     assert page.evaluate("changed") == 0 and page.evaluate("first.isConnected")
 
 
-def test_nodes_of_a_level_do_not_overlap_and_a_tree_has_no_crossings(draw):
+def test_nodes_do_not_overlap(draw):
     page = draw(wide(120), selector=".tg-node")
     boxes = page.evaluate(
         "[...document.querySelectorAll('.tg-node .tg-box')].map((n) => n.getBoundingClientRect().toJSON())"

@@ -205,7 +205,7 @@ globalThis.SC = (() => {
     const pairs = Object.entries(query)
       .filter(([, v]) => given(v) && v !== false)
       .map(([k, v]) => `${encodeURIComponent(k)}=${encodeURIComponent(v)}`);
-    return `#/${[name, ...args.filter(given)].map((a) => encodeURIComponent(a)).join("/")}${
+    return `#/${[name, ...args.filter(given)].map((a) => encodeURIComponent(String(a).toWellFormed())).join("/")}${
       pairs.length ? `?${pairs.join("&")}` : ""
     }`;
   };
