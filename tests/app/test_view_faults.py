@@ -8,7 +8,8 @@ import re
 import socket
 
 import pytest
-from view_kit import needed
+from cli_runner import runner
+from view_kit import needed, save, some
 
 from stepcredit.app._watch_server import Log
 from stepcredit.app._watch_server import application as receiver
@@ -125,3 +126,10 @@ def test_what_only_looks_like_an_address_is_an_error_that_names_no_password():
     with pytest.raises(DataError, match="is no address") as caught:
         bare("https://me:hunter2zz@[host/?token=x")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_page_never_takes_the_place_of_the_traces(monkeypatch, capsys, tmp_path):
+    traces = save(tmp_path / "runs.html", some())
+    before = traces.read_bytes()
+    ran = runner(monkeypatch, capsys)("view", traces, "--export", traces)
+    assert ran.status == 2 and "both traces and export" in ran.err and traces.read_bytes() == before

@@ -17,6 +17,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from stepcredit.app.console import note, notes, progress, say
+from stepcredit.app.models import apart
 from stepcredit.app.options import (
     Error,
     Format,
@@ -128,6 +129,8 @@ def view(
     writable(labels, rollouts=True)
     for file in marks:
         check_file(file)
+    for name in files:
+        apart(traces=Path(name), export=export_to, labels=labels)
     with ExitStack() as stack:
         given = [_local(f, stack) for f in files]
         kinds = kinds_of_files([g.path for g in given])

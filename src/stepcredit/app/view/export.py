@@ -131,7 +131,7 @@ def write_page(
 def _check_page(path: Path) -> None:
     """Traces are not to be lost to a page of the same name."""
     begins = b""
-    if path.is_file():
+    if path.is_file() and path.suffix.lower() not in (".html", ".htm"):
         with placed(path), path.open("rb") as file:
             begins = file.read(64).lstrip()
     if begins and not begins.startswith(b"<"):
