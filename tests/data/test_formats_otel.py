@@ -361,3 +361,9 @@ def test_a_run_whose_root_failed_has_failed():
     )
     assert (one.outcome, other.outcome) == (0.0, None)
     assert any("root span failed" in n for n in notes)
+
+
+def test_a_part_called_text_without_any_is_empty():
+    given = {"role": "user", "parts": [{"type": "text"}, {"type": "text", "content": "hi"}]}
+    (one,), _ = read(chat("a", 1, [given], message("assistant", "no")))
+    assert one.context[0].content == "hi"

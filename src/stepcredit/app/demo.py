@@ -59,6 +59,7 @@ def demo(
     say(f"  {output}/advantages.jsonl       gigpo's credit for a trainer: one list per rollout, one number per token")
     say()
     say("With rollouts of your own (JSONL, chat messages, TRL or verl logs):", "bold")
+    say("  stepcredit view runs.jsonl")
     say("  stepcredit compare runs.jsonl --states last --report page.html")
     say("  stepcredit assign runs.jsonl --method grpo -o credited.jsonl && stepcredit lint credited.jsonl")
 

@@ -190,8 +190,8 @@ class _Made:
         else:
             inner = part.get("text", part.get("content"))
             inner = inner.get("text", inner) if isinstance(inner, Mapping) else inner
-            if inner is None and not typed:
-                inner = dict(part)
+            if inner is None and typed in ("", "text"):
+                inner = "" if typed else dict(part)
             made = {"type": "text", "text": as_text(inner) or ""} if inner is not None else {"type": typed}
             self.content.append(made)
 
