@@ -17,8 +17,12 @@ from stepcredit.shelf import PlanCard
 CARD = PlanCard(
     title="Blame of agents: Shapley values from the outcomes of sibling runs",
     paper="arXiv:2509.08682",
-    bibtex="""@article{cdcmas, title={Automatic Failure Attribution and Critical Step Prediction Method for Multi-Agent
-  Systems Based on Causal Inference}, journal={arXiv:2509.08682}, year={2025}}""",
+    bibtex="""@misc{ma2025cdcmas,
+  title={Automatic Failure Attribution and Critical Step Prediction Method for Multi-Agent Systems Based on Causal
+  Inference},
+  author={Ma, Guoqing and Zhu, Jia and Guo, Hanghui and Shi, Weijie and Shen, Jiawei and Liu, Jingjiang and
+  Liang, Yidan},
+  year={2025}, eprint={2509.08682}, archivePrefix={arXiv}}""",
     evidence="derived",
     asks=(),
     needs="several runs of the task by the same agents with known outcomes, one of which succeeded; states, or actions "

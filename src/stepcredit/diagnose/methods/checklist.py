@@ -16,8 +16,8 @@ from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
     title="A checklist for every step",
-    paper="",
-    bibtex="",
+    paper="stepcredit (no paper)",
+    bibtex="""@misc{stepcredit, title={stepcredit: step-level credit assignment}, year={2026}}""",
     evidence="derived",
     asks=("judge",),
     needs="nothing; items of your own fit your agents better",

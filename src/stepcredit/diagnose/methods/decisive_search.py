@@ -19,8 +19,8 @@ from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
     title="Binary search for the decisive step by replay",
-    paper="",
-    bibtex="",
+    paper="stepcredit (no paper)",
+    bibtex="""@misc{stepcredit, title={stepcredit: step-level credit assignment}, year={2026}}""",
     evidence="derived",
     asks=(),
     may_ask=("sampler", "verifier"),

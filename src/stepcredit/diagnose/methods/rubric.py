@@ -17,8 +17,8 @@ from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
     title="A rubric for every step",
-    paper="",
-    bibtex="",
+    paper="stepcredit (no paper)",
+    bibtex="""@misc{stepcredit, title={stepcredit: step-level credit assignment}, year={2026}}""",
     evidence="derived",
     asks=("judge",),
     needs="nothing; the right answer helps, where the file has one",
