@@ -18,7 +18,7 @@ from stepcredit.app.console import silent
 from stepcredit.data import formats
 from stepcredit.data.storage import rows
 from stepcredit.errors import DataError, MissingExtra, StepCreditError
-from stepcredit.llm.server import LOOPBACK
+from stepcredit.llm.server import LOOPBACK, in_thread
 from stepcredit.plugins import extra
 
 MOST_BYTES = 64 << 20
@@ -291,21 +291,5 @@ def running(
 ) -> Iterator[str]:
     """A receiver in a thread of its own, as long as the block lasts: its URL. Options: of `application`."""
     app = application(log, taken, **options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="stepcredit-watch", daemon=True)
-    thread.start()
-
-    def wait(what: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, loop).result()
-
-    stop: Callable[[], Any] | None = None
-    try:
-        url, stop = wait(listen(app, host, port))
+    with in_thread(listen(app, host, port), "stepcredit-watch") as url:
         yield url
-    finally:
-        if stop is not None:
-            wait(stop())
-        wait(loop.shutdown_default_executor())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

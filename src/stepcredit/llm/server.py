@@ -11,7 +11,7 @@ reach it.
 import asyncio
 import hmac
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -301,8 +301,19 @@ def running(
 ) -> Iterator[str]:
     """A server in a thread of its own, as long as the block lasts: the URL of its API. Arguments as of `serve`."""
     app = application(answer, models, **options)
+    with in_thread(_listen(app, host, port), "stepcredit-server") as url:
+        yield url
+
+
+@contextmanager
+def in_thread(listening: Coroutine[Any, Any, tuple[str, Callable[[], Awaitable[None]]]], name: str) -> Iterator[str]:
+    """A server in a thread of its own, as long as the block lasts: its URL.
+
+    Args:
+        listening: starts it; returns its URL and what ends it. name: of the thread.
+    """
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="stepcredit-server", daemon=True)
+    thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
     thread.start()
 
     def wait(what: Any) -> Any:
@@ -310,7 +321,7 @@ def running(
 
     stop: Callable[[], Any] | None = None
     try:
-        url, stop = wait(_listen(app, host, port))
+        url, stop = wait(listening)
         yield url
     finally:
         if stop is not None:
