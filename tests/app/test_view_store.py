@@ -422,3 +422,11 @@ def test_replies_keep_their_content_once(opened):
     (step,) = query.page(0, 0, 1)["steps"]
     assert step["observation"] is None and step["replies"][0]["content"] == "saw look"
     assert replies_of(query.steps(0, 0, 1)[0])[0].content == "saw look"
+
+
+def test_where_a_method_was_asked_and_cannot_tell_credit_names_no_step(opened):
+    runs = [msgspec.structs.replace(r, blame=[]) for r in some()[:3]]
+    asked = opened(runs, diagnose=("horizon",)).columns()
+    assert asked["worst"][:3] == [None] * 3, "`horizon` names no step by position alone"
+    nobody = opened(runs, diagnose=()).columns()
+    assert nobody["worst"][1] is not None and nobody["worst_by"][1] == "gigpo"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stepcredit.data import Rollout, Step, ToolCall
-from stepcredit.diagnose import METHODS, Case, Group
+from stepcredit.diagnose import METHODS, Case, Group, diagnose
 from stepcredit.diagnose.methods.spectrum import spectrum, suspicion
 from stepcredit.errors import UnknownName
 
@@ -110,3 +110,21 @@ def test_presets_are_other_formulas_and_an_unknown_one_is_refused():
     assert {METHODS.get(f"spectrum@{n}").options["formula"] for n in ("tarantula", "dstar")} == {"tarantula", "dstar"}
     with pytest.raises(UnknownName, match="formula"):
         spectrum(Case(group((0.0, [LOOK])), 0), formula="luck")
+
+
+def test_what_no_other_run_did_says_nothing():
+    """That this run failed is no news: a call of its own would always go together with failure."""
+    odd = (0.0, [call("only", n=1)])
+    verdict = spectrum(Case(group(odd, (1.0, [LOOK]), (1.0, [LOOK])), 0), missing=False)
+    assert (verdict.status, verdict.reason) == ("unknown", "nothing that the run did was done by others")
+
+
+def test_runs_of_a_task_need_not_stand_together():
+    good, bad = [LOOK, BOOK], [LOOK, WRONG]
+    runs = [
+        Rollout(group=task, rollout=i, outcome=o, steps=s)
+        for i, (o, s) in enumerate([(0.0, bad), (1.0, good), (1.0, good), (0.0, bad)])
+        for task in ("p", "q")
+    ]
+    told = list(diagnose(runs, ["spectrum"]))
+    assert [(d.rollout.group, d.verdicts["spectrum"].step) for d in told] == [("p", 1), ("p", 1), ("q", 1), ("q", 1)]
