@@ -19,6 +19,11 @@ from stepcredit.errors import DataError, StepCreditError
 
 needed()
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
 from stepcredit.app.view import files, judging, store  # noqa: E402
 from stepcredit.app.view.answers import Head, disagreements  # noqa: E402
 from stepcredit.app.view.files import read_head  # noqa: E402
@@ -306,6 +311,27 @@ def test_two_at_once_make_one_index(tmp_path):
     query.close()
     for one in stores:
         one.drop()
+
+
+@pytest.mark.skipif(fcntl is None, reason="locks of files are a matter of POSIX")
+def test_who_sweeps_between_any_two_steps_of_who_makes_takes_nothing(tmp_path, monkeypatch):
+    path, root = save(tmp_path / "runs.jsonl", some()), cache_folder(tmp_path / "cache")
+    lock, swept = fcntl.flock, []
+
+    def flock(file, how):
+        if how == fcntl.LOCK_SH:
+            swept.append(tidy(root, most=1))
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    made = Store(Order((str(path),), methods=("grpo",)), root)
+    made.here()
+    again = Store(Order((str(path),), methods=("grpo",)), root)
+    assert len(swept) >= 3 and again.ready and read_head(again.folder).done
+    for one in (made, again):
+        one.drop()
+    tidy(root, most=1)
+    assert list(root.iterdir()) == []
 
 
 def waited(made, until):

@@ -29,7 +29,7 @@ from stepcredit.data.storage import placed, sources
 from stepcredit.errors import DataError, StepCreditError
 
 MOST, MOST_BYTES = 20, 8 << 30
-_BUILDING = ".making-"
+_NEW, _BUILDING = ".new-", ".making-"
 _DAY = 86_400.0
 
 
@@ -89,12 +89,14 @@ class Store:
         self.order, self.root, self.title, self.source = order, root, title, source
         self._final = root / identity(order)
         self._process: subprocess.Popen[bytes] | None = None
-        self._held: Any = None
+        self._held: Any = _hold(self._final)  # before it is read: what is held stays
         kept = read_head(self._final)
         self.ready = kept is not None and kept.done
         self.folder = self._final if self.ready else root / f"{_BUILDING}{self._final.name}-{secrets.token_hex(4)}"
         if self.ready:
             self._use()
+        else:
+            self._let_go()
 
     def start(self) -> None:
         """Make the index, in a process of its own, unless it is there."""
@@ -168,14 +170,15 @@ class Store:
                 self._process.wait()
         if not self.ready:
             shutil.rmtree(self.folder, ignore_errors=True)
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        self._let_go()
 
     def _make_folder(self) -> None:
+        """The folder takes its name once it is held: under that name, one that nobody holds is swept away."""
+        new = self.root / f"{_NEW}{secrets.token_hex(8)}"
         with placed(self.root):
-            self.folder.mkdir(mode=0o700)
-        self._held = _hold(self.folder)
+            new.mkdir(mode=0o700)
+            self._held = _hold(new)
+            new.rename(self.folder)
 
     def _settle(self) -> None:
         """The name of a whole index; another's of the same name stays, and this one goes."""
@@ -189,15 +192,20 @@ class Store:
             else:
                 shutil.rmtree(self._final, ignore_errors=True)
                 made.rename(self._final)
-        if self._held is not None:
-            self._held.close()
+        before, self._held = self._held, _hold(self._final)
+        if before is not None:
+            before.close()
         self.folder, self.ready = self._final, True
         self._use()
 
     def _use(self) -> None:
-        self._held = _hold(self.folder)
         with suppress(OSError):
             os.utime(self.folder)
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 def make(order: Order, folder: Path, title: str = "stepcredit", source: str = "") -> None:
@@ -233,18 +241,27 @@ def tidy(root: Path, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
     whole = []
     for folder in root.iterdir():
         with suppress(OSError):
-            if not folder.is_dir() or _held(folder):
+            if not folder.is_dir():
                 continue
-            if folder.name.startswith(_BUILDING):
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.name.startswith((_NEW, _BUILDING)):
+                _remove(folder)
             elif (folder / "head.json").is_file():
-                size = sum(f.stat().st_size for f in folder.iterdir())
-                whole.append((folder.stat().st_mtime, size, folder))
+                with _alone(folder) as free:
+                    if free:
+                        size = sum(f.stat().st_size for f in folder.iterdir())
+                        whole.append((folder.stat().st_mtime, size, folder))
     whole.sort(reverse=True)
     total = 0
     for k, (_, size, folder) in enumerate(whole):
         total += size
         if k >= most - 1 or total > most_bytes:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that nobody uses."""
+    with suppress(OSError), _alone(folder) as free:
+        if free:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -262,21 +279,26 @@ def _hold(folder: Path) -> Any:
     return file
 
 
-def _held(folder: Path) -> bool:
-    """Whether a process uses the folder."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether nobody uses the folder; who wants to waits until this is done."""
     at = folder / "in-use"
-    if not at.exists():
-        return time.time() - folder.stat().st_mtime < 60
+    age = time.time() - folder.stat().st_mtime
+    if folder.name.startswith(_NEW) or not at.exists():  # just made, and not held yet
+        yield age >= 60
+        return
     try:
         import fcntl
     except ImportError:
-        return time.time() - folder.stat().st_mtime < _DAY
+        yield age >= _DAY
+        return
     with at.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return True
-    return False
+            yield False
+        else:
+            yield True
 
 
 @contextmanager
