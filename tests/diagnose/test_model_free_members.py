@@ -15,7 +15,7 @@ from stepcredit.errors import UnknownName
 
 FREE = (
     *("contrast", "credit", "repeats", "tool_errors", "ignored_observation", "horizon", "carried", "values", "agents"),
-    *("combined", "constant", "random_step", "last_step"),
+    *("other_answer", "combined", "constant", "random_step", "last_step"),
 )
 BASELINES = ("constant", "random_step", "last_step")
 

@@ -12,6 +12,7 @@ from stepcredit.diagnose.methods.contrast import contrast
 from stepcredit.diagnose.methods.credit import credit
 from stepcredit.diagnose.methods.horizon import horizon
 from stepcredit.diagnose.methods.ignored_observation import ignored_observation
+from stepcredit.diagnose.methods.other_answer import other_answer
 from stepcredit.diagnose.methods.repeats import repeats
 from stepcredit.diagnose.methods.spectrum import spectrum
 from stepcredit.diagnose.methods.tool_errors import tool_errors
@@ -36,7 +37,12 @@ UNTESTED = 0.5
 """The confidence of a member that states none: nothing says whether its rule is right or wrong here."""
 
 _OF_EVIDENCE: Mapping[str, Callable[[Case], Verdict]] = {"carried": carried, "values": values}
-_OF_OUTCOMES: Mapping[str, Callable[[Case], Verdict]] = {"contrast": contrast, "credit": credit, "spectrum": spectrum}
+_OF_OUTCOMES: Mapping[str, Callable[[Case], Verdict]] = {
+    "contrast": contrast,
+    "credit": credit,
+    "other_answer": other_answer,
+    "spectrum": spectrum,
+}
 _OF_TEXT: Mapping[str, Callable[[Case], Verdict]] = {
     "tool_errors": tool_errors,
     "ignored_observation": ignored_observation,
@@ -51,7 +57,7 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
         score_t = sum_m c_m c_m s_mt / max_t s_mt / sum_m c_m,   s >= 0
 
     s_m, c_m: scores and confidence of member m (1/2 where it states none). Members that cannot tell, that find nothing,
-    or whose find is as frequent in runs that succeeded (c_m = 0), have no say. `contrast`, `credit` and
+    or whose find is as frequent in runs that succeeded (c_m = 0), have no say. `contrast`, `credit`, `other_answer` and
     `spectrum` read the same outcomes: each is heard where those before it cannot tell. The step is that of the named
     ones with the greatest score, the earliest of equals. Of a run that succeeded only given labels and values
     (`carried`, `values`) are asked: what did no harm is not blamed.

@@ -25,6 +25,7 @@ CARD = PlanCard(
     departures="None: this is the definition.",
 )
 
+_FAR = 1e300
 DEFAULT = "stepcredit_graph"
 _DRAWS, _CANDIDATES = 256, 8
 _SAME = 1e-12
@@ -121,6 +122,8 @@ def _assign(group: Group, method: str) -> Credit:
     if METHODS.get(method).base == DEFAULT:
         layout = Layout(np.zeros(graph.length.size, np.int64), graph.rollout)
         outcome = np.array([r.outcome for r in group.rollouts], dtype=float)
+        if np.any(np.abs(outcome) > _FAR):  # their distances are no numbers
+            outcome = graph.success
         return assign(Batch(layout, {"outcome": outcome, **places}), method)
     batch = group.batch
     if not batch.layout.is_tree:

@@ -1,0 +1,82 @@
+"""Another answer than the runs that succeeded gave. About 2 s."""
+
+import pytest
+from made_runs import case, chat
+
+from stepcredit.diagnose.methods.combined import combined
+from stepcredit.diagnose.methods.other_answer import other_answer
+
+ASKS = ("where?", "search", {"q": "capital of France"}, "Paris is the capital of France.")
+
+
+def answers(name, text, outcome=0.0, *before):
+    return chat(name, [*before, (text, None, None, None)], outcome)
+
+
+def test_the_last_step_is_wrong_where_its_answer_is_none_of_those_that_succeeded():
+    wrong = answers("a", "It is old. <answer>Lyon</answer>", 0.0, ("hm", "search", {"q": "Lyon"}, "a city"))
+    right = [
+        answers(f"b{i}", f"<answer>{one}</answer>", 1.0) for i, one in enumerate(["Paris", "paris.", "Paris, France"])
+    ]
+    said = other_answer(case(wrong, *right))
+    assert (said.status, said.step, said.error, said.confidence) == ("found", 1, "wrong_turn", 0.5)
+    assert said.reason == "its answer is 'Lyon'; 2 of 3 runs that succeeded answered 'Paris'"
+    assert said.scores.tolist() == pytest.approx([float("nan"), 1.0], nan_ok=True)
+
+
+def test_it_says_where_the_answer_had_come_back():
+    said = other_answer(case(answers("a", "Answer: Lyon", 0.0, ASKS), answers("b", "Answer: Paris", 1.0)))
+    assert said.step == 1 and said.error == "ignored_observation"
+    assert said.reason.endswith("answered 'Paris', which had come back at step 0")
+
+
+def test_a_word_such_as_no_is_everywhere_and_comes_back_nowhere():
+    no = ("look", "search", {}, "There is no such film.")
+    said = other_answer(case(answers("a", "<answer>Yes</answer>", 0.0, no), answers("b", "<answer>No</answer>", 1.0)))
+    assert said.status == "found" and said.evidence["came_back"] is None
+
+
+@pytest.mark.parametrize(
+    ("mine", "right"),
+    [("Paris", "The Paris"), ("Paris, in France", "Paris"), ("\\boxed{4}", "Answer: 4"), ("4", "#### 4")],
+)
+def test_answers_are_the_same_if_one_holds_the_other(mine, right):
+    said = other_answer(case(answers("a", mine), answers("b", right, 1.0)))
+    assert said.status == "unknown" and "is one that succeeded" in said.reason
+
+
+def test_part_of_a_word_or_number_is_another_answer():
+    assert other_answer(case(answers("a", "190"), answers("b", "1901", 1.0))).step == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("finish", {"answer": "Lyon"}), ("submit", {"value": "Lyon"}), ("final_answer", {"text": "Lyon"})],
+)
+def test_the_text_of_a_call_to_finish_is_an_answer(name, arguments):
+    said = other_answer(case(chat("a", [ASKS, ("so", name, arguments, None)]), answers("b", "Paris", 1.0)))
+    assert said.step == 1 and said.evidence["answer"] == "Lyon"
+
+
+def test_an_action_that_finishes_is_an_answer():
+    wrong = answers("a", "Thought: so it is.\nAction 3: Finish[Lyon]", 0.0, ASKS)
+    assert other_answer(case(wrong, answers("b", "Finish[Paris]", 1.0))).evidence["answer"] == "Lyon"
+
+
+def test_where_no_answer_can_be_made_out_it_says_so():
+    long = "I have looked at all that was there and could not decide which of the two it should be."
+    other_call = chat("a", [ASKS])
+    right = answers("b", "Paris", 1.0)
+    for one in (answers("a", long), other_call, answers("a", "..."), chat("a", [])):
+        assert "cannot be made out" in other_answer(case(one, right)).reason
+    assert "no other run succeeded" in other_answer(case(answers("a", "Lyon"), answers("b", long, 1.0))).reason
+    assert "no other run succeeded" in other_answer(case(answers("a", "Lyon"), answers("b", "Rome", 0.0))).reason
+    assert other_answer(case(answers("a", "Lyon", None), right)).status == "unknown"
+    assert other_answer(case(answers("a", "Lyon", 1.0), right)).status == "clean"
+
+
+def test_the_default_names_it_where_nothing_is_alike():
+    wrong = answers("a", "<answer>Lyon</answer>", 0.0, ("hm", "search", {"q": "old towns"}, "Lyon is old"))
+    right = answers("b", "<answer>Paris</answer>", 1.0, ASKS)
+    said = combined(case(wrong, right))
+    assert (said.status, said.step, said.confidence) == ("found", 1, 0.5) and "other_answer" in said.reason
