@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from stepcredit.diagnose.agreement import agreement, kappa
+from stepcredit.diagnose.agreement import agreement
 from stepcredit.errors import LayoutError
+from stepcredit.ops import kappa
 
 
 def test_kappa_is_what_a_textbook_table_says():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stepcredit.errors import LayoutError, StepCreditError
-from stepcredit.label.audit import audit, auroc, first_error_scores, kappa, lowest_last, noise, step_scores
+from stepcredit.label.audit import audit, auroc, first_error_scores, lowest_last, noise, step_scores
 from stepcredit.label.labels import Labels, first_wrong, unjudged
 
 NAN = np.nan
@@ -95,13 +95,6 @@ def test_auroc_counts_pairs_with_their_weights():
     pairs = [(a > b) + (a == b) / 2 for a in long[0][long[1]] for b in long[0][~long[1]]]
     some = weight > 0
     assert auroc(score[some], right[some], weight[some].astype(float)) == pytest.approx(np.mean(pairs))
-
-
-def test_kappa_by_hand():
-    """20 both yes, 5 and 10 apart, 15 both no: observed 0.7, by chance 0.5."""
-    a, b = np.array([1] * 25 + [0] * 25), np.array([1] * 20 + [0] * 5 + [1] * 10 + [0] * 15)
-    assert kappa(a, b) == pytest.approx(0.4)
-    assert np.isnan(kappa(np.ones(3, int), np.ones(3, int)))
 
 
 def test_the_share_whose_lowest_score_is_the_last():

@@ -4,10 +4,9 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stepcredit.data.layout import Floats
 from stepcredit.errors import LayoutError
+from stepcredit.ops import kappa
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -61,18 +60,3 @@ def agreement(
         if kept.size:
             low, high = (float(v) for v in np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     return Agreement(len(a), float(np.trace(whole) / whole.sum()), float(kappa(whole[None])[0]), low, high)
-
-
-def kappa(table: NDArray[np.float64]) -> Floats:
-    """[D] Cohen's kappa of tables of counts [D, k, k]; NaN where chance alone agrees fully.
-
-    >>> kappa(np.array([[[20.0, 5.0], [10.0, 15.0]]]))
-    array([0.4])
-    """
-    total = table.sum((1, 2))
-    share = np.divide(table, total[:, None, None], out=np.zeros_like(table), where=total[:, None, None] > 0)
-    same = np.trace(share, axis1=1, axis2=2)
-    chance = np.einsum("dk,dk->d", share.sum(2), share.sum(1))
-    out = np.full(total.size, np.nan)
-    np.divide(same - chance, 1 - chance, out=out, where=(total > 0) & (chance < 1 - 1e-12))
-    return out

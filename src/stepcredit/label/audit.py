@@ -18,6 +18,7 @@ from stepcredit.data.layout import Floats, Ints
 from stepcredit.errors import LayoutError, StepCreditError
 from stepcredit.label.combine import together
 from stepcredit.label.labels import NONE, Labels
+from stepcredit.ops import kappa
 
 LEVEL = 0.9
 DRAWS = 400
@@ -176,19 +177,17 @@ def auroc(score: Floats, right: Any, weight: Floats | None = None) -> float:
     return _auroc(score, right)(np.ones(score.size) if weight is None else weight)
 
 
-def kappa(a: Ints, b: Ints, weight: Floats | None = None) -> float:
-    """Cohen's kappa: agreement beyond what the two would have by chance; NaN where chance alone agrees fully.
-
-    (p_o - p_e) / (1 - p_e),   p_e = sum_k p_a(k) p_b(k)
-    """
-    weight = np.ones(a.size) if weight is None else weight
-    total = weight.sum()
-    if not total:
-        return float("nan")
+def _kappa(a: Ints, b: Ints) -> Callable[[Floats], float]:
+    """Cohen's kappa of two sets of labels as a function of the weights."""
     kinds, at = np.unique(np.concatenate([a, b]), return_inverse=True)
-    mine, other = (np.bincount(part, weight, kinds.size) / total for part in (at[: a.size], at[a.size :]))
-    chance = float(mine @ other)
-    return float((_share((a == b).astype(float), weight) - chance) / (1 - chance)) if chance < 1 else float("nan")
+    size = max(kinds.size, 1)
+    pair = at[: a.size] * size + at[a.size :]
+
+    def of(weight: Floats) -> float:
+        table = np.bincount(pair, weight, size * size).reshape(1, size, size).astype(float)
+        return float(kappa(table)[0])
+
+    return of
 
 
 def _score(one: Labels) -> Floats:
@@ -255,15 +254,16 @@ def _agreed(a: _Facts, b: _Facts) -> Callable[[Floats], Scores]:
     known = (a.first != UNKNOWN) & (b.first != UNKNOWN)
     judged = ~np.isnan(a.label) & ~np.isnan(b.label)
     x, y = ((one.label[judged] >= 0.5).astype(int) for one in (a, b))
+    first_kappa, step_kappa = _kappa(a.first[known], b.first[known]), _kappa(x, y)
 
     def at(weight: Floats) -> Scores:
         row = weight[a.task]
         w, s = row[known], row[a.row][judged]
         return {
             "first_error": _share((a.first == b.first)[known].astype(float), w),
-            "first_error_kappa": kappa(a.first[known], b.first[known], w),
+            "first_error_kappa": first_kappa(w),
             "step": _share((x == y).astype(float), s),
-            "step_kappa": kappa(x, y, s),
+            "step_kappa": step_kappa(s),
         }
 
     return at

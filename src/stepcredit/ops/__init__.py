@@ -1,5 +1,6 @@
 """Pure array primitives in NumPy. They know nothing of LLMs: arrays in, arrays out, inputs untouched."""
 
+from stepcredit.ops.agreement import kappa
 from stepcredit.ops.beta import chance_above, log_beta
 from stepcredit.ops.cells import (
     Merge,
@@ -92,6 +93,7 @@ __all__ = [
     "highest",
     "increment",
     "james_stein",
+    "kappa",
     "log_beta",
     "log_mean_exp",
     "max_abs",
