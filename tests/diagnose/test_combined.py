@@ -86,3 +86,16 @@ def test_planted_faults_are_found_where_states_repeat():
     for family in ("layered", "dead_end", "all_of", "threshold"):
         hits += [combined(one).step == step for one, step in spoiled(family) if covered(one, step)]
     assert len(hits) > 100 and np.mean(hits) >= 0.9
+
+
+def test_it_sends_to_the_winner_with_the_longest_way_in_common():
+    mine = run("mine", ["a", "b", "c"], 0.0)
+    early, late = run("early", ["a", "x"], 1.0), run("late", ["a", "b", "y"], 1.0)
+    assert "run late succeeded: read the two side by side, they part at step 2" in combined_words(mine, early, late)
+    on = run("on", ["a", "b", "c", "d"], 1.0)
+    assert "run on succeeded: read the two side by side, it goes on where this one ends" in combined_words(mine, on)
+    assert "read the two" not in combined_words(mine, run("lost", ["a"], 0.0))
+
+
+def combined_words(*runs):
+    return combined(case(*runs), members=("tool_errors",)).reason

@@ -70,7 +70,7 @@ def test_confidence_is_the_posterior_by_hand():
     and 1/2 for nothing beforehand: 5 / (5 + 2)."""
     bad, good = (0.0, [call("x", a=1)]), (1.0, [call("y", b=2)])
     verdict = spectrum(Case(group(bad, bad, bad, good), 0), missing=False)
-    assert verdict.evidence["odds"] == pytest.approx(2.5)
+    assert np.exp(verdict.evidence["log_odds"]) == pytest.approx(2.5)
     assert verdict.confidence == pytest.approx(5 / 7)
 
 
@@ -128,3 +128,11 @@ def test_runs_of_a_task_need_not_stand_together():
     ]
     told = list(diagnose(runs, ["spectrum"]))
     assert [(d.rollout.group, d.verdicts["spectrum"].step) for d in told] == [("p", 1), ("p", 1), ("q", 1), ("q", 1)]
+
+
+def test_a_thousand_runs_that_split_cleanly_leave_no_doubt():
+    """The odds are beyond what a float holds; their logarithm is not."""
+    bad, good = (0.0, [call("x", a=1)]), (1.0, [call("y", b=2)])
+    verdict = spectrum(Case(group(*[bad] * 1100, *[good] * 1100), 0), missing=False)
+    assert verdict.status == "found" and verdict.step == 0 and verdict.confidence == pytest.approx(1.0)
+    assert verdict.evidence["log_odds"] > np.log(np.finfo(float).max)

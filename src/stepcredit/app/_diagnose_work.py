@@ -58,8 +58,16 @@ class Work:
 
     def __call__(self, rollouts: Iterable[Rollout]) -> Iterator[Diagnosis]:
         names = [p.name for p in self.planners]
-        known = {"options": self.options, "chosen": self.chosen, "at_once": self.at_once, "together": True}
-        return diagnose(rollouts, names, self.asked.models, **known)  # type: ignore[arg-type]
+        return diagnose(
+            rollouts,
+            names,
+            self.asked.models,
+            options=self.options,
+            success=self.chosen.success,
+            chosen=self.chosen,
+            at_once=self.at_once,
+            together=True,
+        )
 
 
 class Done:

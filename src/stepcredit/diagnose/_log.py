@@ -11,6 +11,7 @@ from functools import cached_property
 
 from stepcredit.data.records import Message, Step, replies_of
 from stepcredit.diagnose.case import Case
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import Part, quoted, shown
 
@@ -195,7 +196,7 @@ class Log:
         """A line on whether the run succeeded, where that is known."""
         if self.case.rollout.outcome is None:
             return ""
-        return " The run failed." if self.case.rollout.outcome < 0.5 else " The run succeeded."
+        return " The run succeeded." if succeeded(self.case) else " The run failed."
 
     def _step(self, i: int, step: Step) -> tuple[str, list[Part]]:
         text = cut_middle(_said(step), self._most)

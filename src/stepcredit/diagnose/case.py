@@ -8,20 +8,30 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from stepcredit.data.batch import Batch
-from stepcredit.data.layout import Floats
+from stepcredit.data.layout import Bools, Floats
 from stepcredit.data.records import Blame, Rollout, Step, reference_of
 
 if TYPE_CHECKING:
     from stepcredit.diagnose.graph import Graph
 
 Status = Literal["found", "clean", "unknown"]
+SUCCESS = 0.5
 
 
 class Group:
-    """The rollouts of one task, and what is made of all of them once."""
+    """The rollouts of one task, and what is made of all of them once.
 
-    def __init__(self, rollouts: Sequence[Rollout]) -> None:
-        self.rollouts = tuple(rollouts)
+    Args:
+        success: a run succeeded from this outcome on.
+    """
+
+    def __init__(self, rollouts: Sequence[Rollout], success: float = SUCCESS) -> None:
+        self.rollouts, self.success = tuple(rollouts), success
+
+    @cached_property
+    def succeeded(self) -> Bools:
+        """[R] whether a rollout is known to have succeeded."""
+        return np.array([r.outcome is not None and r.outcome >= self.success for r in self.rollouts], bool)
 
     @cached_property
     def batch(self) -> Batch:

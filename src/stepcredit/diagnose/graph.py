@@ -172,6 +172,19 @@ class Graph:
         own, other = at - int(self.shared[rollout]), at - int(self.shared[sibling])
         return None if own < 0 or other < 0 else (own, other)
 
+    def in_common(self, rollout: int) -> Ints:
+        """[R] the number of first steps, those stored with another rollout included, that each rollout has in common
+        with this one: the same done, and the same node after."""
+        mine = slice(self.start[rollout], self.start[rollout + 1])
+        place = np.minimum(self.turn, self.length[rollout] - 1)
+        out = np.minimum(self.length, self.length[rollout])
+        if self.length[rollout]:
+            same = (self.action == self.action[mine][place]) & (self.t == self.t[mine][place])
+            apart = ~same & (self.turn < self.length[rollout])
+            np.minimum.at(out, self.rollout[apart], self.turn[apart])
+        first = np.where(self.length > 0, np.append(self.u, -1)[self.start[:-1]], self.ends)
+        return np.asarray(np.where(first == first[rollout], out, 0))
+
     def to_dict(self, limit: int = 500, ids: Sequence[Any] | None = None) -> dict[str, Any]:
         """The graph as JSON holds it.
 
@@ -324,7 +337,12 @@ def scaled(outcomes: Sequence[float | None]) -> Floats:
     known = given[~np.isnan(given)]
     if not known.size or (known.min() >= 0 and known.max() <= 1):
         return given
+    if np.isinf(known).any():  # beside what is endless all else is one
+        given = np.where(np.isfinite(given), 0.0, np.sign(given))
+        known = given[~np.isnan(given)]
     low, high = known.min(), known.max()
+    if high / 2 - low / 2 > np.finfo(float).max / 2:  # their distance is no number, that of their halves is
+        given, low, high = given / 2, low / 2, high / 2
     return np.where(np.isnan(given), np.nan, given > 0) if low == high else (given - low) / (high - low)
 
 

@@ -8,12 +8,10 @@ import numpy as np
 from stepcredit.diagnose.case import Case
 from stepcredit.diagnose.features import kept
 
-SUCCESS = 0.5
-
 
 def succeeded(case: Case) -> bool:
-    """Whether the run is known to have succeeded: half of the way or more from the least outcome to the most."""
-    return bool(case.group.graph.success[case.index] >= SUCCESS)
+    """Whether the run is known to have succeeded."""
+    return bool(case.group.succeeded[case.index])
 
 
 def agent_of(case: Case, step: int) -> str | None:

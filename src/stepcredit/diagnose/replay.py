@@ -16,12 +16,11 @@ import numpy as np
 
 from stepcredit.data.layout import Floats
 from stepcredit.diagnose._log import shared_steps
-from stepcredit.diagnose.case import Case
+from stepcredit.diagnose.case import SUCCESS, Case
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Check, Continue, Failed, Plan, draw_of
 from stepcredit.ops import wilson
-
-SUCCESS = 0.5
 
 
 class Tries(NamedTuple):
@@ -139,9 +138,8 @@ class Shares:
     def __post_init__(self) -> None:
         size = len(self.case.steps) + 1
         self.won, self.told, self.certain = np.zeros(size), np.zeros(size), np.full(size, np.nan)
-        outcome = self.case.rollout.outcome
-        if outcome is not None:
-            self.certain[-1] = float(outcome >= SUCCESS)
+        if self.case.rollout.outcome is not None:
+            self.certain[-1] = float(succeeded(self.case))
 
     def draw(self, kept: Sequence[int], n: int) -> Plan[None]:
         """n more tries with so many steps kept, where p is not known."""

@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 
 from stepcredit.data.records import Rollout
-from stepcredit.diagnose.case import Case, Group, Verdict
+from stepcredit.diagnose.case import SUCCESS, Case, Group, Status, Verdict
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.drive import AT_ONCE, Models, drive
 from stepcredit.llm.requests import BudgetSpent, Plan
@@ -16,7 +16,6 @@ from stepcredit.shelf import Planner, PlannerShelf
 
 METHODS = PlannerShelf("diagnosis method", "stepcredit.diagnose.methods", "stepcredit.diagnose")
 Method = str | Callable[..., Verdict] | Callable[..., Plan[Verdict]]
-SUCCESS = 0.5
 
 
 class Diagnosis(NamedTuple):
@@ -37,7 +36,8 @@ def diagnose(
     models: Models | None = None,
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    chosen: Callable[[Rollout], bool] = lambda rollout: failed(rollout) is not False,
+    success: float = SUCCESS,
+    chosen: Callable[[Rollout], bool] | None = None,
     together: bool = False,
     at_once: int = AT_ONCE,
 ) -> Iterator[Diagnosis]:
@@ -49,7 +49,8 @@ def diagnose(
             that asks models and returns one.
         models: "judge", "sampler", "verifier", ...: functions of `protocols`, or doors of a `Client`.
         options: of a method, by its name.
-        chosen: which rollouts are diagnosed; as a rule those that failed, and those without an outcome.
+        success: a run succeeded from this outcome on.
+        chosen: which rollouts are diagnosed; None: those that failed, and those without an outcome.
         together: the rollouts of a task stand next to one another, so that one task at a time need be held in memory.
         at_once: most plans under way.
 
@@ -66,10 +67,11 @@ def diagnose(
             raise StepCreditError(
                 f"{planner.name} asks a {lacking[0]}", hint=f"give it among the models: {lacking[0]}; or --server URL"
             )
+    wanted = chosen or (lambda rollout: failed(rollout, success) is not False)
     cases: dict[int, Case] = {}
 
     def plans() -> Iterator[Plan[dict[str, Verdict]]]:
-        for place, case in enumerate(_cases(rollouts, chosen, together)):
+        for place, case in enumerate(_cases(rollouts, success, wanted, together)):
             cases[place] = case
             yield _plan(case, planners, given)
 
@@ -82,14 +84,16 @@ def diagnose(
             number += 1
 
 
-def _cases(rollouts: Iterable[Rollout], chosen: Callable[[Rollout], bool], together: bool) -> Iterator[Case]:
+def _cases(
+    rollouts: Iterable[Rollout], success: float, chosen: Callable[[Rollout], bool], together: bool
+) -> Iterator[Case]:
     if not together:
         tasks: dict[str | int, list[Rollout]] = {}
         for rollout in rollouts:
             tasks.setdefault(rollout.group, []).append(rollout)
         rollouts = chain.from_iterable(tasks.values())
     for _, members in groupby(rollouts, key=lambda r: r.group):
-        group = Group(list(members))
+        group = Group(list(members), success)
         for index, rollout in enumerate(group.rollouts):
             if chosen(rollout):
                 yield Case(group, index)
@@ -119,6 +123,10 @@ def _checked(verdict: Any, case: Case, planner: Planner) -> Verdict:
         wrong = f"scores have shape {np.shape(verdict.scores)}; the rollout has {size} steps"
     elif (verdict.step is None) == (verdict.status == "found"):
         wrong = f"status is {verdict.status!r} and step {verdict.step}"
+    elif verdict.status not in get_args(Status):
+        wrong = f"status is {verdict.status!r}; expected one of {', '.join(get_args(Status))}"
+    elif verdict.confidence is not None and not 0 <= verdict.confidence <= 1:
+        wrong = f"confidence is {verdict.confidence}; it lies within 0..1, or is None"
     elif verdict.step is not None and not 0 <= verdict.step < size:
         wrong = f"blames step {verdict.step} of {size}"
     if wrong:

@@ -9,7 +9,7 @@ from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.diagnose.features import kept, once
 from stepcredit.diagnose.graph import STOP
 from stepcredit.diagnose.methods.contrast import contrast
-from stepcredit.diagnose.outcomes import SUCCESS, succeeded
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.shapley import EXACT, coalitions, orders, shapley_along, shapley_exact
 from stepcredit.ops import wilson
 from stepcredit.shelf import PlanCard
@@ -62,7 +62,7 @@ def agents(case: Case, *, prior: float = 1.0, permutations: int = 200) -> Verdic
     success = case.group.graph.success.copy()
     success[case.index] = np.nan
     known = ~np.isnan(success)
-    if not np.any(success[known] >= SUCCESS):
+    if not np.any(case.group.succeeded[known]):
         return case.unknown("no other run of the task is known to have succeeded", siblings=int(known.sum()))
     players = [names.index(a) for a in mine]
     good = well[case.index, players]
@@ -106,7 +106,7 @@ def _well(group: Group) -> tuple[list[str], Bools]:
     number = {a: i for i, a in enumerate(names)}
     agent = np.array([STOP if a is None else number[str(a)] for a in steps], np.int64)
     link = np.unique(np.stack([graph.u, graph.action]), axis=1, return_inverse=True)[1].reshape(-1)
-    won = graph.success[graph.rollout] >= SUCCESS
+    won = group.succeeded[graph.rollout]
     pairs = np.unique(np.stack([link[won], graph.rollout[won]]), axis=1) if won.any() else np.zeros((2, 0), np.int64)
     size = int(link.max(initial=-1)) + 1
     by: Ints = np.bincount(pairs[0], minlength=size)

@@ -12,7 +12,7 @@ from stepcredit.diagnose._judging import Judge, Question, block, fields, told_in
 from stepcredit.diagnose._log import CUT, Log, plain, prompt_of, speaker
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.episodes import EnvReplay
-from stepcredit.diagnose.methods.counterfactual_replay import succeeded
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.shapley import (
     agent_edges,
     ancestors,

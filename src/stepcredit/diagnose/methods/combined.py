@@ -17,7 +17,7 @@ from stepcredit.diagnose.methods.repeats import repeats
 from stepcredit.diagnose.methods.spectrum import spectrum
 from stepcredit.diagnose.methods.tool_errors import tool_errors
 from stepcredit.diagnose.methods.values import values
-from stepcredit.diagnose.outcomes import SUCCESS, agent_of, succeeded
+from stepcredit.diagnose.outcomes import agent_of, succeeded
 from stepcredit.errors import UnknownName
 from stepcredit.shelf import PlanCard
 
@@ -124,13 +124,14 @@ def _silence(case: Case, said: Mapping[str, Verdict]) -> str:
 
 def _beside(case: Case) -> str:
     """The run that succeeded after the longest way in common, to be read beside this one."""
-    graph, me = case.group.graph, case.index
-    parted = {r: graph.first_divergence(me, r) for r in np.flatnonzero(graph.success >= SUCCESS).tolist()}
-    at = {r: 0 if found is None else found[0] for r, found in parted.items()}
-    if not at:
+    graph, won = case.group.graph, np.flatnonzero(case.group.succeeded)
+    if not won.size:
         return ""
-    best = max(at, key=lambda r: (at[r], -r))
-    return f"; run {graph.names[best]} succeeded: read the two side by side, they part at step {at[best]}"
+    way = graph.in_common(case.index)[won]
+    best = int(np.argmax(way))
+    at = int(way[best] - graph.shared[case.index])
+    parts = f"they part at step {at}" if 0 <= at < len(case.steps) else "it goes on where this one ends"
+    return f"; run {graph.names[won[best]]} succeeded: read the two side by side, {parts}"
 
 
 def _words(found: Mapping[str, Verdict], agree: list[str], weight: Mapping[str, float]) -> str:

@@ -9,8 +9,8 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
 from stepcredit.diagnose._log import speaker
 from stepcredit.diagnose.case import Case, Verdict
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.replay import (
-    SUCCESS,
     Replayer,
     Shares,
     TextReplay,
@@ -111,11 +111,6 @@ def replayer_of(options: Mapping[str, Any]) -> Replayer:
     text = {name: options[name] for name in ("joiner", "max_tokens", "temperature", "whole", "compares")}
     given: Replayer | None = options["replayer"]
     return given or TextReplay(stop=tuple(options["stop"]), **text)
-
-
-def succeeded(case: Case) -> bool:
-    """Whether the run is known to have succeeded."""
-    return case.rollout.outcome is not None and case.rollout.outcome >= SUCCESS
 
 
 def _verdict(shares: Shares, rule: Rule, least: float, z: float, strict: float) -> Verdict:

@@ -10,7 +10,8 @@ import numpy as np
 from stepcredit.data.layout import Floats
 from stepcredit.diagnose._log import speaker
 from stepcredit.diagnose.case import Case, Verdict
-from stepcredit.diagnose.methods.counterfactual_replay import replayer_of, succeeded
+from stepcredit.diagnose.methods.counterfactual_replay import replayer_of
+from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.replay import Replayer, Shares, TextReplay, z_of
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.requests import Plan

@@ -8,7 +8,7 @@ import numpy as np
 
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.features import MISSING, Features, features, shown
-from stepcredit.diagnose.outcomes import agent_of, exposure
+from stepcredit.diagnose.outcomes import agent_of, exposure, succeeded
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -119,9 +119,8 @@ def _claims(case: Case, read: Features) -> Iterable[Finding]:
 
 def _answer(case: Case, read: Features, truth: bool) -> Iterable[Finding]:
     answer, last = case.truth if truth else None, len(case.steps) - 1
-    success = case.group.graph.success[case.index]
     text = case.steps[last].text
-    if not answer or not text or not 3 <= len(answer.strip()) <= 200 or success >= 0.5:
+    if not answer or not text or not 3 <= len(answer.strip()) <= 200 or succeeded(case):
         return
     wanted = re.compile(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", re.I)
     if wanted.search(text):

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
 from stepcredit.data.records import Step
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.features import features, kept, shown
-from stepcredit.diagnose.outcomes import SUCCESS, agent_of, succeeded
+from stepcredit.diagnose.outcomes import agent_of, succeeded
 from stepcredit.evidence._answers import final_answer, squad
 from stepcredit.shelf import PlanCard
 
@@ -44,19 +45,18 @@ def other_answer(case: Case) -> Verdict:
     """
     if succeeded(case):
         return Verdict("clean", np.full(len(case.steps), np.nan), reason="the run succeeded")
-    answers, success = _answers(case), case.group.graph.success
-    mine, step = answers[case.index], _last(case)
-    right = [a for a, s in zip(answers, success.tolist(), strict=True) if a is not None and s >= SUCCESS]
-    if np.isnan(success[case.index]) or mine is None or step is None:
+    answers, step = _answers(case), _last(case)
+    mine = answers[case.index]
+    right = Counter(one for one, won in zip(answers, case.group.succeeded.tolist(), strict=True) if one and won)
+    if case.rollout.outcome is None or mine is None or step is None:
         return case.unknown("the run's answer cannot be made out" if mine is None else "whether the run failed is open")
     if not right:
         return case.unknown("no other run succeeded with an answer that can be made out")
-    if any(_holds(mine, one) or _holds(one, mine) for one in right):
-        return case.unknown(f"its answer, {shown(mine, 40)!r}, is one that succeeded", answers=right[:20])
-    (common, runs), *_ = Counter(map(squad, right)).most_common(1)
-    best = next(one for one in right if squad(one) == common)
-    seen = features(case).seen[:step] if len(common) >= _TELLING else ()
-    came = next((t for t, words in enumerate(seen) if words and _holds(words[:_LONGEST], best)), None)
+    if any(_holds(mine.plain, one.plain) or _holds(one.plain, mine.plain) for one in right):
+        return case.unknown(f"its answer, {shown(mine.text, 40)!r}, is one that succeeded")
+    best, runs = right.most_common(1)[0]
+    seen = features(case).seen[:step] if len(best.plain) >= _TELLING else ()
+    came = next((t for t, words in enumerate(seen) if words and _holds(squad(words[:_LONGEST]), best.plain)), None)
     score = np.full(len(case.steps), np.nan)
     score[step] = 1.0
     return Verdict(
@@ -65,22 +65,34 @@ def other_answer(case: Case) -> Verdict:
         step=step,
         agent=agent_of(case, step),
         error="wrong_turn" if came is None else "ignored_observation",
-        reason=f"its answer is {shown(mine, 60)!r}; {runs} of {len(right)} runs that succeeded answered "
-        f"{shown(best, 60)!r}" + ("" if came is None else f", which had come back at step {came}"),
+        reason=f"its answer is {shown(mine.text, 60)!r}; {runs} of {right.total()} runs that succeeded answered "
+        f"{shown(best.text, 60)!r}" + ("" if came is None else f", which had come back at step {came}"),
         confidence=1 / len(case.steps),
-        evidence={"answer": mine, "answers": right[:20], "came_back": came},
+        evidence={"answer": mine.text, "answers": [one.text for one, _ in right.most_common(20)], "came_back": came},
     )
 
 
-def _answers(case: Case) -> list[str | None]:
+class Answer(NamedTuple):
+    """An answer in its normal form, and the words in which a run of the task first gave it."""
+
+    plain: str
+    text: str
+
+
+def _answers(case: Case) -> list[Answer | None]:
     """[R] the answer of each run of the task."""
     group = case.group
 
-    def made() -> list[str | None]:
+    def made() -> list[Answer | None]:
         last = [(r, _last(Case(group, i))) for i, r in enumerate(group.rollouts)]
-        return [None if t is None else _answer(r.steps[t]) for r, t in last]
+        texts = [None if t is None else _answer(r.steps[t]) for r, t in last]
+        plain = [squad(text) if text else "" for text in texts]
+        first: dict[str, Answer] = {}
+        return [
+            first.setdefault(p, Answer(p, text)) if text and p else None for p, text in zip(plain, texts, strict=True)
+        ]
 
-    found: list[str | None] = kept(group, "answers", made)
+    found: list[Answer | None] = kept(group, "answers", made)
     return found
 
 
@@ -92,11 +104,10 @@ def _last(case: Case) -> int | None:
 def _answer(step: Step) -> str | None:
     if step.tool_calls:
         given = [v for c in step.tool_calls if _FINISH.fullmatch(c.name) for v in _texts(c.arguments)]
-        return given[0] if len(given) == 1 and squad(given[0]) else None
+        return given[0] if len(given) == 1 else None
     text = (step.text or "").strip()[-_LONGEST:]
     react = _REACT.search(text)
-    found = react[1] if react else final_answer(text) or (text if len(text.split()) <= _SHORT else None)
-    return found if found and squad(found) else None
+    return react[1] if react else final_answer(text) or (text if len(text.split()) <= _SHORT else None)
 
 
 def _texts(arguments: object) -> list[str]:
@@ -105,4 +116,5 @@ def _texts(arguments: object) -> list[str]:
 
 
 def _holds(text: str, answer: str) -> bool:
-    return f" {squad(answer)} " in f" {squad(text)} "
+    """Whether a text holds an answer word by word, both in the normal form."""
+    return f" {answer} " in f" {text} "

@@ -109,7 +109,7 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
     if not found.unit:
         return case.unknown("nothing that the run did was done by others", siblings=others)
     f, s, F, S = found.f, found.s, found.F, found.S
-    doubt, odds = suspicion(f, s, F, S, formula), _odds(f, s, F, S)
+    doubt, odds = suspicion(f, s, F, S, formula), _log_odds(f, s, F, S)
     scores = np.zeros(len(case.steps))
     np.maximum.at(scores, found.place, doubt)
     best = int(np.argmax(doubt))
@@ -120,12 +120,14 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
         **_sides(float(f[best]), float(s[best]), F, S, absent),
         "suspicion": float(doubt[best]),
         "units": len(found.unit),
-        "odds": float(odds[best]),
+        "log_odds": float(odds[best]) if np.isfinite(odds[best]) else None,
     }
     words = _words(unit, absent, evidence)
-    if odds[best] <= 1:
+    if odds[best] <= 0:
         return case.unknown(f"nothing that the run did goes together with failure: {words}", **evidence)
     last = absent and step == len(case.steps) - 1
+    top = max(float(odds.max()), 0.0)
+    weight = np.exp(odds - top)
     return Verdict(
         "found",
         scores,
@@ -133,7 +135,7 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
         agent=agent_of(case, step),
         error="wrong_arguments" if unit.kind == "argument" else "stopped_early" if last else "wrong_turn",
         reason=words,
-        confidence=float(odds[found.place == step].sum() / (odds.sum() + odds.size)),
+        confidence=float(weight[found.place == step].sum() / (weight.sum() + odds.size * np.exp(-top))),
         evidence=evidence,
     )
 
@@ -263,18 +265,18 @@ def _gaps(made: Spectra, units: Iterable[int], me: int, won: Floats) -> Iterator
         yield unit, min(here[before - 1] + 1 if before else 0, end)
 
 
-def _odds(f: Floats, s: Floats, F: float, S: float) -> Floats:
-    """[U] how many times likelier the outcomes are if a unit matters than if it does not; 0 where runs fail less often
-    with it.
+def _log_odds(f: Floats, s: Floats, F: float, S: float) -> Floats:
+    """[U] log of how many times likelier the outcomes are if a unit matters than if it does not; -inf where runs fail
+    less often with it.
 
-    >>> _odds(np.array([3.0, 1.0]), np.array([0.0, 1.0]), 3.0, 1.0).round(2).tolist()
+    >>> np.exp(_log_odds(np.array([3.0, 1.0]), np.array([0.0, 1.0]), 3.0, 1.0)).round(2).tolist()
     [2.5, 0.0]
     """
     pairs = list(zip(f.tolist(), s.tolist(), strict=True))
     known = {(a, b): _beta(a, b) + _beta(F - a, S - b) - _beta(F, S) for a, b in set(pairs)}
     split = np.array([known[pair] for pair in pairs])
     worse = f * (F + S - f - s) > (F - f) * (f + s)
-    return np.asarray(np.where(worse, np.exp(split), 0.0), float)
+    return np.asarray(np.where(worse, split, -np.inf), float)
 
 
 def _beta(a: float, b: float) -> float:
