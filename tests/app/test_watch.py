@@ -343,3 +343,31 @@ def test_a_killed_receiver_keeps_what_it_acknowledged(tmp_path):
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     assert acknowledged <= len(kept) <= acknowledged + 1
     assert all(k == SPANS for k in kept)
+
+
+def test_of_many_runs_that_end_at_once_each_has_a_verdict():
+    clock = Clock()
+    runs = Runs(wait=2, idle=60, clock=clock)
+    text = json.dumps(SPANS)
+    (trace,) = {s["traceId"] for scope in SPANS["resourceSpans"][0]["scopeSpans"] for s in scope["spans"]}
+    for k in range(40):
+        runs.take(json.loads(text.replace(trace, f"{k:032x}")))
+    clock.now = 5
+    words = [runs.verdict(rollout) for rollout, _ in runs.ended()]
+    assert len(words) == 40 and set(words) == {words[-1]} and "no verdict" not in words[0]
+
+
+def test_spans_that_come_after_their_run_was_told_are_told_once(capsys):
+    clock = Clock()
+    runs, lock = Runs(wait=2, idle=3, clock=clock), threading.Lock()
+    below, root = parts()
+    lines = []
+    runs.take(below)
+    clock.now = 4
+    tell(runs, lock, False, False, lines.append)
+    assert lines[0].endswith("its root span did not come") and capsys.readouterr().err == ""
+    runs.take(root)
+    tell(runs, lock, False, False, lines.append)
+    assert "1 spans came after their run was told" in capsys.readouterr().err
+    tell(runs, lock, False, True, lines.append)
+    assert (len(lines), capsys.readouterr().err) == (1, "")

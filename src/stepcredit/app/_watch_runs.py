@@ -37,6 +37,10 @@ class Runs:
 
     Args:
         clock: seconds; for tests.
+
+    Attributes:
+        late: spans and log records that came after their run had ended: they are in no rollout.
+        late_told: how many of them the user was told of.
     """
 
     def __init__(self, *, wait: float = 2.0, idle: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +48,7 @@ class Runs:
         self._open: dict[str, _Open] = {}
         self._told: OrderedDict[str, None] = OrderedDict()
         self._groups: OrderedDict[str | int, list[Rollout]] = OrderedDict()
-        self.spans = self.late = self.runs = 0
+        self.spans = self.late = self.late_told = self.runs = 0
 
     @property
     def open(self) -> int:
@@ -117,7 +121,8 @@ class Runs:
 
         if failed(rollout) is False:
             return "succeeded"
-        together = self._groups.get(rollout.group, [rollout])
+        known = self._groups.get(rollout.group, [])
+        together = known if any(r is rollout for r in known) else [*known, rollout]
         try:
             found = next(iter(diagnose(together, chosen=lambda r: r is rollout)), None)
         except (StepCreditError, MissingExtra) as error:

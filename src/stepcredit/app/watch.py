@@ -68,7 +68,7 @@ def watch(
         asyncio.run(_forever(log, runs, host, port, options, diagnose))
     finally:
         log.close()
-    note(f"{runs.spans:,} spans, {runs.runs:,} runs: {output}")
+    note(f"{runs.spans:,} spans, {runs.runs:,} runs{_late(runs.late)}: {output}")
 
 
 async def _forever(log: Any, runs: Runs, host: str, port: int, options: dict[str, Any], diagnose: bool) -> None:
@@ -100,10 +100,20 @@ async def _forever(log: Any, runs: Runs, host: str, port: int, options: dict[str
         tell(runs, lock, diagnose, True)
 
 
+def _late(number: int) -> str:
+    return f", {number:,} spans that came after their run was told" if number else ""
+
+
 def tell(runs: Runs, lock: threading.Lock, diagnose: bool, all: bool, out: Callable[[str], None] = say) -> None:
     """A line on each run that ended."""
     with lock:
-        ended = list(runs.ended(all=all))
+        ended, late = list(runs.ended(all=all)), runs.late - runs.late_told
+        runs.late_told = runs.late
+    if late:
+        note(
+            f"{late:,} spans came after their run was told: they are in the file, not in its verdict; a longer --idle "
+            "or --wait helps"
+        )
     for rollout, odd in ended:
         words = summary(rollout, odd)
         if diagnose:
