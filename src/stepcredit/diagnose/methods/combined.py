@@ -58,7 +58,7 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
 
     s_m, c_m: scores and confidence of member m (1/2 where it states none). Members that cannot tell, that find nothing,
     or whose find is as frequent in runs that succeeded (c_m = 0), have no say. `contrast`, `credit`, `other_answer` and
-    `spectrum` read the same outcomes: each is heard where those before it cannot tell. The step is that of the named
+    `spectrum` read the same outcomes: each is asked where those before it cannot tell. The step is that of the named
     ones with the greatest score, the earliest of equals. Of a run that succeeded only given labels and values
     (`carried`, `values`) are asked: what did no harm is not blamed.
 
@@ -77,10 +77,14 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
             raise UnknownName("member of combined", name, MEMBERS)
     won = succeeded(case)
     asked = [m for m in members if m in _OF_EVIDENCE] if won else list(members)
-    said = {name: once(case, MEMBERS[name]) for name in asked} if case.steps else {}
+    said: dict[str, Verdict] = {}
+    told = False
+    for name in asked if case.steps else ():
+        if name in _OF_OUTCOMES and told:
+            continue
+        said[name] = once(case, MEMBERS[name])
+        told = told or (name in _OF_OUTCOMES and said[name].status == "found")
     weight = {n: UNTESTED if v.confidence is None else v.confidence for n, v in said.items() if v.status == "found"}
-    for repeated in [name for name in _OF_OUTCOMES if name in weight][1:]:
-        del weight[repeated]
     found = {name: said[name] for name, w in weight.items() if w > 0}
     evidence: dict[str, Any] = {"members": {name: _told(v) for name, v in said.items()}}
     if not found:
