@@ -9,8 +9,8 @@ import pytest
 from judges import Answers, case_of, judged, run_of, tool_run
 
 from stepcredit.data.records import Rollout, Step, ToolCall
-from stepcredit.diagnose import METHODS, Case, Group
-from stepcredit.diagnose.episodes import EnvReplay
+from stepcredit.diagnose import METHODS, Case, Group, diagnose
+from stepcredit.diagnose.episodes import EnvReplay, Ledger, Parted
 from stepcredit.diagnose.replay import Shares, TextReplay, Tries, chance_of_drop, drops, plan_cost, z_of
 from stepcredit.diagnose.run import _checked
 from stepcredit.envs import text
@@ -18,7 +18,7 @@ from stepcredit.envs.play import expert, noisy, play
 from stepcredit.envs.tabular import evaluate
 from stepcredit.errors import StepCreditError
 from stepcredit.llm.drive import drive
-from stepcredit.llm.requests import Continue, Failed
+from stepcredit.llm.requests import BudgetSpent, Continue, Failed
 from stepcredit.llm.tabular import Policy, Tabular
 
 PUZZLE = "Make 24 from 4 5 6 10, each number once."
@@ -314,6 +314,60 @@ def test_records_without_states_are_compared_by_what_was_seen():
     longer.steps.append(Step(action="write 1 + 1 = 2"))
     longer.outcome = None
     assert "ends before step 4" in str(shares_of(case_of(longer), replay(lucks=2), 2).failed)
+
+
+def test_a_run_is_known_by_its_world_before_anything_is_tried():
+    run = sabotaged(1)
+    world = replay()
+    assert world.follows(case_of(run)) is True
+    assert (world.ledger.steps, world.ledger.episodes) == (4, 1)
+    cut = sabotaged(1)
+    cut.final_state, cut.steps = cut.steps[2].state, cut.steps[:2]
+    assert world.follows(case_of(cut)) is False
+    lost = sabotaged(1)
+    lost.steps[1].action, lost.steps[1].observation = "fly", "up"
+    with pytest.raises(Parted, match="after step 1; it does not take 'fly': there is no action 'fly'") as parted:
+        world.follows(case_of(lost))
+    assert parted.value.step == 1
+    run.group = "4"
+    with pytest.raises(Parted, match="begins in another state than the record") as parted:
+        world.follows(case_of(run))
+    assert parted.value.step == 0
+    told = verdict_of("counterfactual_replay", case_of(run), replayer=replay(lucks=2))
+    assert told.status == "unknown" and "begins in another state" in told.reason
+    run.extra["seed"] = 3
+    assert world.follows(case_of(run)) is True
+
+
+def test_a_world_of_chance_need_not_go_as_the_record_but_must_tell_its_task():
+    lake = text.get("frozen_lake")(size=3, slip=0.5, horizon=8)
+    run = max(play(lake.episode, noisy(expert, 1.0, seed=5), seeds=[0], n=12), key=lambda r: len(r.steps))
+    assert EnvReplay(lake.episode, noisy(expert, 0.0, seed=0)).follows(case_of(run), walks=3) is None
+    other = text.get("frozen_lake")(size=4, slip=0.5, horizon=8)
+    with pytest.raises(Parted, match="tells another task"):
+        EnvReplay(other.episode, noisy(expert, 0.0, seed=0)).follows(case_of(run))
+
+
+def test_a_budget_of_steps_ends_replay_at_once_and_closes_every_episode():
+    closed = []
+
+    class Watched:
+        def __init__(self):
+            self.inner = CHAIN.episode()
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def close(self):
+            closed.append(self)
+
+    ledger = Ledger(most=30)
+    world = EnvReplay(Watched, noisy(expert, 0.1, seed=1), ledger=ledger)
+    with pytest.raises(BudgetSpent, match="30 steps of the world"):
+        verdict_of("counterfactual_replay", case_of(sabotaged(2)), replayer=world)
+    assert ledger.steps == 30 and len(closed) == ledger.episodes > 0
+    (one,) = diagnose([sabotaged(2)], ["decisive_search"], options={"decisive_search": {"replayer": world}})
+    assert one.verdicts["decisive_search"].status == "unknown"
 
 
 def test_tool_calls_walk_a_world_too():

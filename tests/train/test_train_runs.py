@@ -11,6 +11,12 @@ import numpy as np
 import pytest
 from train_rig import config, quiet, settings, torch, weights, yaml
 
+import stepcredit as sc
+from stepcredit.app.view.answers import Head
+from stepcredit.app.view.dynamics import dynamics
+from stepcredit.app.view.memory import Memory
+from stepcredit.app.view.rows import part
+from stepcredit.data import Reading
 from stepcredit.envs import text
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.train import run
@@ -54,6 +60,34 @@ def test_a_run_leaves_a_model_its_metrics_and_its_curve(whole):
     assert (folder / "curve.svg").stat().st_size > 1000
 
 
+def test_rollouts_are_kept_with_the_credit_that_they_were_trained_on(whole):
+    folder, result = whole
+    assert result["kept"] == str(folder / "rollouts.jsonl")
+    runs = list(Reading(result["kept"]))
+    assert [run.policy_version for run in runs] == [v for v in range(4) for _ in range(8)]
+    assert [run.group for run in runs[8:16]] == ["1/0"] * 4 + ["1/1"] * 4
+    assert {run.extra["seed"] for run in runs} <= set(range(20))
+    batch = sc.read(result["kept"])
+    trained_on = batch["credit.gigpo"]
+    assert np.array_equal(sc.assign(batch, "gigpo").steps, trained_on)
+    assert np.allclose(batch["advantage"], trained_on)
+    spread = [line["credit/spread"] for line in read(folder / "metrics.jsonl") if "loss" in line]
+    version = batch["policy_version"][batch.layout.rollout]
+    assert np.allclose([trained_on[version == v].std() for v in range(4)], spread)
+    assert all(step.text and step.observation and step.tokens.n > 0 for run in runs for step in run.steps)
+
+
+def test_the_page_of_training_shows_what_was_kept(whole):
+    batch = sc.read(whole[0] / "rollouts.jsonl")
+    answers = Memory([part(batch, [sc.assign(batch, "gigpo")], names=["gigpo"])], Head())
+    told = dynamics(answers, [whole[0]])
+    assert told["axis"] == "policy version" and told["checkpoints"] == [0, 1, 2, 3, 4]
+    shown = {metric["name"]: metric["series"] for metric in told["metrics"] if metric["source"] == "runs"}
+    assert shown["zero"][0]["at"] == [0, 1, 2, 3] and None not in shown["zero"][0]["values"]
+    assert told["histograms"][0]["method"] == "gigpo" and np.sum(told["histograms"][0]["counts"]) > 0
+    assert any(metric["source"] == "training" for metric in told["metrics"])
+
+
 def test_a_run_that_is_killed_and_goes_on_comes_to_the_same_weights(whole, tmp_path):
     folder = tmp_path / "run"
     file = tmp_path / "config.yaml"
@@ -77,6 +111,7 @@ def test_a_run_that_is_killed_and_goes_on_comes_to_the_same_weights(whole, tmp_p
         [{n: line.get(n) for n in same} for line in lines if "train_runtime" not in line] for lines in (told, plain)
     ]
     assert pick[0] == pick[1]
+    assert (folder / "rollouts.jsonl").read_bytes() == (whole[0] / "rollouts.jsonl").read_bytes()
     assert "Success on tasks that training never met" in again.stdout
 
 
@@ -151,6 +186,12 @@ def test_failures_are_tried_again_for_a_method_that_learns_from_retries(tmp_path
     shares = [line["rollouts/retried"] for line in read(tmp_path / "run" / "metrics.jsonl") if "loss" in line]
     assert all(0 <= share <= 1 for share in shares)
     assert any(shares)
+    kept = list(Reading(tmp_path / "run" / "rollouts.jsonl"))
+    replayed = [
+        [s.evidence["advantage"] for s in r.steps[: r.evidence["pivot"]]] for r in kept if "pivot" in r.evidence
+    ]
+    assert any(replayed) and all(x is None for row in replayed for x in row)
+    assert any(s.evidence["advantage"] for r in kept for s in r.steps)
 
 
 def test_evidence_without_a_model_reaches_the_method(tmp_path):
@@ -178,6 +219,9 @@ def test_a_rollout_that_breaks_has_no_outcome_and_all_of_them_end_the_run(tmp_pa
     assert any("the world broke in" in text and "the floor gives way" in text for text in warned)
     broken = [line["rollouts/broken"] for line in read(tmp_path / "run" / "metrics.jsonl") if "loss" in line]
     assert any(0 < share < 1 for share in broken)
+    kept = list(Reading(tmp_path / "run" / "rollouts.jsonl"))
+    unknown = [run for run in kept if run.outcome is None]
+    assert len(unknown) == round(sum(broken) * 24) and all("the floor" in run.extra["failure"] for run in unknown)
     made.odd_ones = False
     with pytest.raises(StepCreditError, match="broke in every rollout: RuntimeError: the floor gives way"):
         trained(tmp_path / "all")

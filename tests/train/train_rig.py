@@ -31,6 +31,7 @@ TINY = {
     "rl": {"steps": 4, "tasks_per_step": 2, "rollouts_per_task": 4, "max_tokens": 256, "max_action_tokens": 6},
     "eval": {"every": 4},
     "checkpoints": {"every": 2, "keep": 2},
+    "rollouts": {"every": 1},
 }
 
 

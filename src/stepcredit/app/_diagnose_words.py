@@ -119,6 +119,7 @@ def words(one: Told, titles: Mapping[str, str]) -> None:
     verdict, method = one.first, next(iter(one.verdicts))
     if verdict.status == "unknown":
         say(f"  Which step is to blame cannot be told ({method}): {quoted(verdict.reason or 'no reason given', 600)}")
+        _chances(verdict, [("from the task alone", 0)])
         for name, member in verdict.evidence.get("members", {}).items():
             say(f"    {name}: {quoted(member['reason'] or member['status'], 200)}")
     elif verdict.status == "clean":
@@ -145,8 +146,24 @@ def _found(one: Told, verdict: Verdict, method: str, titles: Mapping[str, str]) 
         say(f"    {what}: {text}")
     if verdict.reason:
         say(f"  why: {quoted(verdict.reason, 600)}")
+    _chances(verdict, [("with the steps before it kept", verdict.step), ("with it kept too", verdict.step + 1)])
     sure = "it states none" if verdict.confidence is None else f"{verdict.confidence:.2f}"
     say(f"  confidence: {sure} ({method})")
+
+
+def _chances(verdict: Verdict, places: Sequence[tuple[str, int]]) -> None:
+    """Chances of success that replay found, with their intervals."""
+    told = [verdict.evidence.get(name) for name in ("share", "low", "high", "tries")]
+    if not all(isinstance(values, list) for values in told):
+        return
+    parts = []
+    for what, k in places:
+        share, low, high, tries = (values[k] if k < len(values) else None for values in told)  # type: ignore[arg-type,index]
+        if share is not None:
+            known = f"[{low:.0%}, {high:.0%}] of {tries:g} tries" if tries else "as the run ended"
+            parts.append(f"{what} {share:.0%} {known}")
+    if parts:
+        say(f"  chance of success: {'; '.join(parts)}")
 
 
 def _others(one: Told, titles: Mapping[str, str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """`stepcredit diagnose`: which step broke a run, who took it, and why."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from stepcredit.app import _diagnose_words as words
-from stepcredit.app._diagnose_work import Chosen, Done, Work, options_of, tasks, together, verified
+from stepcredit.app._diagnose_work import Chosen, Done, Read, Work, options_of, tasks, together, verified
 from stepcredit.app._diagnose_work import run as run_all
+from stepcredit.app._diagnose_world import InWorld, PolicyName, WorldBudget, WorldName, amounts, in_world, own_states
 from stepcredit.app.console import note, notes, print_json, say, table
 from stepcredit.app.label import VerifierName
 from stepcredit.app.models import (
     Asked,
-    BudgetText,
     JudgeModel,
     JudgeServer,
     KeyEnv,
@@ -43,8 +43,9 @@ from stepcredit.app.options import (
 )
 from stepcredit.data import Batch
 from stepcredit.data.records import Rollout
+from stepcredit.diagnose.case import SUCCESS
 from stepcredit.diagnose.errors import ERRORS
-from stepcredit.diagnose.run import METHODS, SUCCESS
+from stepcredit.diagnose.run import METHODS
 from stepcredit.errors import StepCreditError
 from stepcredit.shelf import Planner
 
@@ -105,7 +106,9 @@ def diagnose(
     judge_model: JudgeModel = None,
     given: With = [],  # noqa: B006
     verifier: VerifierName = None,
-    budget: BudgetText = None,
+    world: WorldName = None,
+    policy: PolicyName = None,
+    budget: WorldBudget = None,
     price: PriceText = None,
     store: StoreFile = None,
     key_env: KeyEnv = "OPENAI_API_KEY",
@@ -134,16 +137,24 @@ def diagnose(
         raise StepCreditError(f"--fail-on {fail_on!r}", hint=f"one of: {', '.join(FAIL_ON)}")
     planners = [METHODS.get(name.removeprefix("diagnose/")) for name in dict.fromkeys(method)]
     options = options_of(planners, pairs(set, "--set"))
-    asked = Asked(together(planners))
+    may, steps = amounts(budget)
+    sampler = server is not None or "sampler" in pairs(given, "--with")
+    known = {"sampler": sampler, "steps": steps, "success": success}
+    there = in_world(world, policy, planners, options, **known)  # type: ignore[arg-type]
+    asked = Asked(together(planners if there is None else there.planners(planners)))
     asked.place(given, (server, model), (judge_server, judge_model))
     verified(asked, planners, options, verifier)
+    states = own_states(world, states)
     source = Files(traces, format, map, on_error, segment)
     chosen = Chosen(frozenset(run), every, success)
     normalized(states, normalize)
-    read = partial(tasks, source, states, normalize)
+    read: Read = partial(tasks, source, states, normalize)
     if dry_run:
-        _cost(planners, options, (shown for _, shown in read()), chosen, json)
+        _cost(planners, options, (shown for _, shown in read()), chosen, json, there)
         return
+    if there is not None:
+        there.limited(may, asked)
+        read = there.known(read, chosen, source)
     writable(output, rollouts=output is not None)
     writable(page)
     at = store or _beside(output, traces)
@@ -151,14 +162,14 @@ def diagnose(
         apart(traces=Path(name), output=output, page=page, store=at)
     with ExitStack() as stack:
         run_name = f"diagnose {asked.planner.name}"
-        asked.connect(stack, budget=budget, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)
+        asked.connect(stack, budget=may, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)
         work = Work(planners, asked, options, chosen, at_once)
         done = run_all(work, source, read, output, keep=page is not None)
     done.alone, source._alone = source._alone == source._tasks, 0  # a task with one rollout can be diagnosed as well
     source.tell()
     if page is not None:
         _page(page, done, ", ".join(traces))
-    _report(done, planners, asked, success, json)
+    _report(done, planners, asked, success, json, there)
     for what, path in (("runs with their blame", output), ("page", page)):
         if path is not None:
             note(f"{what}: {path}", "")
@@ -174,12 +185,15 @@ def _beside(output: Path | None, traces: Sequence[str]) -> Path:
     return Path(f"{stem}.calls.sqlite")
 
 
-def _report(done: Done, planners: Sequence[Planner], asked: Asked, success: float, json: bool) -> None:
+def _report(
+    done: Done, planners: Sequence[Planner], asked: Asked, success: float, json: bool, there: InWorld | None
+) -> None:
     titles = titles_of()
     spent = None if asked.budget is None else asked.budget.spent
     if json:
         used = None if spent is None else spent.used
         money = {} if used is None else {"calls": used.calls, "read": used.prompt, "written": used.completion}
+        money |= {} if there is None else there.spent()
         from stepcredit import __version__
 
         about = {"version": __version__, "methods": [p.name for p in planners], "success": success, "spent": money}
@@ -188,6 +202,8 @@ def _report(done: Done, planners: Sequence[Planner], asked: Asked, success: floa
         _say(done, titles)
     if spent is not None:
         note(f"spent: {spent}")
+    if there is not None:
+        there.tell()
 
 
 def _say(done: Done, titles: Mapping[str, str]) -> None:
@@ -236,13 +252,19 @@ def _page(path: Path, done: Done, source: str) -> None:
 def _cost(
     planners: Sequence[Planner],
     options: Mapping[str, Mapping[str, Any]],
-    rollouts: Iterator[Rollout],
+    rollouts: Iterable[Rollout],
     chosen: Callable[[Rollout], bool],
     json: bool,
+    there: InWorld | None,
 ) -> None:
     from stepcredit.diagnose.estimate import estimate
 
-    told = estimate(rollouts, [p.name for p in planners], options=options, chosen=chosen)
+    if there is not None:
+        rollouts = list(rollouts)
+    others = [p.name for p in planners if there is None or p.name not in there.methods]
+    told = estimate(rollouts, others, options=options, chosen=chosen)
+    if there is not None:
+        told = there.added(told, there.cost(rollouts, options, chosen))
     notes(told.assumptions)
     if json:
         cost = {"runs": told.runs, "least": told.least, "most": told.most, "assumptions": told.assumptions}
@@ -251,5 +273,5 @@ def _cost(
         note(f"{told.runs:,} runs would be diagnosed; nobody would be asked anything", "")
     else:
         note(f"{told.runs:,} runs would be diagnosed", "")
-        rows = [[name, float(told.least[name]), float(most)] for name, most in told.most.items()]
+        rows = [[name, float(told.least.get(name, 0)), float(most)] for name, most in told.most.items()]
         table(["what", "at least", "at most"], rows)

@@ -72,6 +72,8 @@ def train(
         say(f"Share of a step's time spent on credit: {share(result['share_of_time_in_credit'])}.")
     for name in ("model", "metrics"):
         say(f"{name}: {result[name]}")
+    if result["kept"] is not None:
+        say(f"rollouts: {result['kept']} (stepcredit view {Path(result['kept']).parent})")
     for picture in result["curve"]:
         say(f"curve: {picture}")
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from stepcredit.data.records import Rollout, Step
 from stepcredit.diagnose._log import shared_steps, speaker
-from stepcredit.diagnose.case import Case
-from stepcredit.diagnose.replay import SUCCESS, Tries
+from stepcredit.diagnose.case import SUCCESS, Case
+from stepcredit.diagnose.replay import Tries
 from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import call_text
-from stepcredit.llm.requests import Continue, Failed, Plan, draw_of
+from stepcredit.llm.requests import BudgetSpent, Continue, Failed, Plan, draw_of
 from stepcredit.protocols import Environment
 
 Policy = Callable[[Sequence[Environment], Sequence[str]], Sequence[str]]
@@ -22,22 +22,49 @@ Put = Callable[[int, str | None], bool]
 
 
 class Parted(Exception):
-    """The world does not go as the record says; the text says where."""
+    """The world does not go as the record says; the text says where.
+
+    step: of the run. got: what the world came to there.
+    """
+
+    def __init__(self, text: str, step: int | None = None, got: str = "") -> None:
+        super().__init__(text)
+        self.step, self.got = step, got
 
 
 def seed_of(rollout: Rollout) -> int:
-    """The number of a run's task, as `envs.play` writes it: its group.
+    """The number of a run's task: the field `seed` as `stepcredit train` writes it, else the group as `envs.play` does.
 
     Raises:
-        StepCreditError: the group is no number.
+        StepCreditError: it is no number.
     """
+    named = rollout.extra.get("seed", rollout.group)
     try:
-        return int(rollout.group)
-    except ValueError:
+        return int(named)
+    except (TypeError, ValueError):
         raise StepCreditError(
-            f"the group {rollout.group!r} is not the number of a task",
+            f"the group {rollout.group!r} is not the number of a task, and there is no field `seed` that says it",
             hint="EnvReplay(..., seed=a function)",
         ) from None
+
+
+@dataclass
+class Ledger:
+    """What replay took of a world. most: steps that it may take; None: any number."""
+
+    most: int | None = None
+    steps: int = 0
+    episodes: int = 0
+
+    def step(self) -> None:
+        """Count a step before it is taken.
+
+        Raises:
+            BudgetSpent: there is none left.
+        """
+        if self.most is not None and self.steps >= self.most:
+            raise BudgetSpent(f"the budget is spent: {self.most:,} steps of the world")
+        self.steps += 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +81,7 @@ class EnvReplay:
             for one action at a time, given all that was read and done.
         seed: of a run's task. lucks: most walks for one try, until one goes as the record says. most: most steps of a
             try; the world's own end comes first as a rule. max_tokens, temperature: of an action of the sampler.
+        ledger: counts, and ends it where a budget of steps is spent.
     """
 
     make: Callable[[], Environment]
@@ -64,6 +92,40 @@ class EnvReplay:
     most: int = 1000
     max_tokens: int = 64
     temperature: float = 1.0
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def follows(self, case: Case, *, walks: int = 50) -> bool | None:
+        """See that a run can be walked again: the world goes as the record says, or by chance another way.
+
+        Returns:
+            Whether the world ends where the record does; None: it went another way.
+
+        Raises:
+            Parted: every walk, of whatever luck, leaves the record at the same step for the same other state; or some
+                do, and the world tells another task.
+        """
+        seen: dict[tuple[int | None, str], Parted] = {}
+        for k in range(walks):
+            try:
+                world = self._walk(case, 0, len(case.steps), None, draw_of("follow", k)).world
+            except Parted as error:
+                seen[error.step, error.got] = error
+                if len(seen) > 1:
+                    break
+            else:
+                world.close()
+                return bool(world.ended)
+        if len(seen) == 1:
+            raise next(iter(seen.values()))
+        if case.task is not None and _words(self._told(case)) not in _words(case.task):
+            raise Parted("the world tells another task than the record: another one, or other options", 0)
+        return None
+
+    def _told(self, case: Case) -> str:
+        world = self.make()
+        first, _ = world.reset(seed=self.seed(case.rollout))
+        world.close()
+        return str(first)
 
     def tries(self, case: Case, kept: Sequence[int], n: int, *, draw: int = 0) -> Plan[list[Tries]]:
         """As of `Replayer`."""
@@ -88,22 +150,29 @@ class EnvReplay:
     def _all(self, case: Case, starts: Sequence[tuple[int, Put | None]], n: int, draw: int) -> Plan[list[Tries]]:
         walks: list[_Walk] = []
         failed: list[list[str]] = [[] for _ in starts]
-        for i, (kept, put) in enumerate(starts):
-            for j in range(n):
-                try:
-                    walks.append(self._reach(case, i, kept, put, draw_of("luck", draw, kept, i, j)))
-                except Parted as error:
-                    failed[i].append(str(error))
+        try:
+            for i, (kept, put) in enumerate(starts):
+                for j in range(n):
+                    try:
+                        walks.append(self._reach(case, i, kept, put, draw_of("luck", draw, kept, i, j)))
+                    except Parted as error:
+                        failed[i].append(str(error))
+                        break
+            live = [w for w in walks if not w.over]
+            for turn in range(self.most):
+                if not live:
                     break
-        live = [w for w in walks if not w.over]
-        for turn in range(self.most):
-            if not live:
-                break
-            acts = yield from self._acts(live, draw_of("act", draw, turn))
-            for walk, act in zip(live, acts, strict=True):
-                walk.act(act)
-            live = [w for w in live if not w.over]
-        won, told = np.zeros(len(starts)), np.zeros(len(starts), int)
+                acts = yield from self._acts(live, draw_of("act", draw, turn))
+                for walk, act in zip(live, acts, strict=True):
+                    walk.act(act)
+                live = [w for w in live if not w.over]
+            return self._counted(walks, failed)
+        finally:
+            for walk in walks:
+                walk.world.close()
+
+    def _counted(self, walks: Sequence["_Walk"], failed: Sequence[list[str]]) -> list[Tries]:
+        won, told = np.zeros(len(failed)), np.zeros(len(failed), int)
         for walk in walks:
             why = walk.failed or (None if walk.world.ended else f"no end within {self.most} steps")
             if why is not None:
@@ -111,7 +180,6 @@ class EnvReplay:
             else:
                 told[walk.start] += 1
                 won[walk.start] += walk.total >= self.success
-            walk.world.close()
         return [Tries(float(w), int(t), tuple(f)) for w, t, f in zip(won, told, failed, strict=True)]
 
     def _reach(self, case: Case, start: int, kept: int, put: Put | None, luck: int) -> "_Walk":
@@ -120,20 +188,32 @@ class EnvReplay:
         Raises:
             Parted: none of `lucks` does.
         """
-        before = shared_steps(case)
-        record, at, why = [*before, *case.steps], len(before), ""
+        why: Parted | None = None
         for k in range(self.lucks):
-            world = self.make()
-            first, _ = world.reset(seed=self.seed(case.rollout), options={"luck": (luck + 7919 * k) % 2**31})
-            walk = _Walk(start, world, record, case.rollout.final_state, at, put, [first])
             try:
-                walk.follow(at + kept)
+                return self._walk(case, start, kept, put, (luck + 7919 * k) % 2**31)
             except Parted as error:
-                why = str(error)
-                world.close()
-                continue
-            return walk
-        raise Parted(f"{why}, in {self.lucks} walks of other luck")
+                why = error
+        raise Parted(f"{why}, in {self.lucks} walks of other luck", *(() if why is None else (why.step, why.got)))
+
+    def _walk(self, case: Case, start: int, kept: int, put: Put | None, luck: int) -> "_Walk":
+        """A walk of this luck along the record for so many steps of the run.
+
+        Raises:
+            Parted: it leaves the record.
+        """
+        before = shared_steps(case)
+        record, at = [*before, *case.steps], len(before)
+        world = self.make()
+        self.ledger.episodes += 1
+        try:
+            first, _ = world.reset(seed=self.seed(case.rollout), options={"luck": luck % 2**31})
+            walk = _Walk(start, world, record, case.rollout.final_state, at, put, [first], self.ledger)
+            walk.follow(at + kept)
+        except BaseException:
+            world.close()
+            raise
+        return walk
 
     def _acts(self, live: Sequence["_Walk"], draw: int) -> Plan[list[Any]]:
         """What each does next: a Step of the record, an action as text, or Failed."""
@@ -154,6 +234,10 @@ class EnvReplay:
         return Continue(walk.story(), "> ", 1, self.max_tokens, self.temperature, ("\n",), draw)
 
 
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
 @dataclass(eq=False)
 class _Walk:
     """One episode. start: which of the wanted tries it is. at: steps of the record before the run's own. final: state
@@ -166,11 +250,13 @@ class _Walk:
     at: int
     put: Put | None
     read: list[str]
+    ledger: Ledger
     done: list[str] = field(default_factory=list)
     t: int = 0
     total: float = 0.0
     changed: bool = False
     failed: str | None = None
+    refused: str = ""
 
     @property
     def over(self) -> bool:
@@ -183,18 +269,24 @@ class _Walk:
         Raises:
             Parted: the world goes another way.
         """
+        begins = self.record[0].state if self.record else None
+        if begins is not None and str(begins) != str(self.world.state):
+            raise Parted("the world begins in another state than the record: another task, or other options", 0)
         for t in range(steps):
             if self.world.ended:
-                raise Parted(f"the world ends before step {t - self.at}")
+                raise self._parted(f"the world ends before step {t - self.at}", t)
             self._do(self.record[t])
             where = self.final if t + 1 == len(self.record) else self.record[t + 1].state
             if where is not None and str(where) != str(self.world.state):
-                raise Parted(f"the world comes to another state than the record after step {t - self.at}")
+                raise self._parted(f"the world comes to another state than the record after step {t - self.at}", t)
             seen = self.record[t].observation
             if where is None and seen is not None and str(seen) != self.read[-1]:
-                raise Parted(f"the world shows something else than the record after step {t - self.at}")
+                raise self._parted(f"the world shows something else than the record after step {t - self.at}", t)
             if self.failed:
-                raise Parted(self.failed)
+                raise self._parted(self.failed, t)
+
+    def _parted(self, text: str, t: int) -> Parted:
+        return Parted(text + self.refused, max(t - self.at, 0), f"{self.world.state}\n{self.read[-1]}")
 
     def settled(self) -> Any:
         """What is to be done without asking: a step of the record, an action put right; None: the policy's turn."""
@@ -245,13 +337,14 @@ class _Walk:
             given = call.arguments if isinstance(call.arguments, dict) else {}
             self._step(partial(self.world.call, call.name, given), call_text(call))
         if step.action is None and not step.tool_calls:
-            raise Parted(f"step {self.t - 1 - self.at} names no action")
+            raise self._parted(f"step {self.t - 1 - self.at} names no action", self.t - 1)
 
     def _step(self, step: Callable[[], Any], told: str) -> None:
         if self.over:
             return
+        self.ledger.step()
         try:
-            read, reward, _, _, _ = step()
+            read, reward, _, _, info = step()
         except StepCreditError:
             raise
         except Exception as error:  # a world of somebody else's breaks: this try cannot be told
@@ -260,3 +353,5 @@ class _Walk:
         self.read.append(read)
         self.done.append(told)
         self.total += float(reward)
+        valid = (info or {}).get("valid", True)
+        self.refused = "" if valid else f"; it does not take {told!r}: {info.get('reason') or 'no reason given'}"

@@ -18,7 +18,7 @@ Positive = Annotated[float, Meta(gt=0.0)]
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
-_FREE = ("rl.steps", "rl.seconds", "eval", "checkpoints", "trackers", "output")
+_FREE = ("rl.steps", "rl.seconds", "eval", "checkpoints", "rollouts", "trackers", "output")
 """Settings that may differ when a run goes on."""
 
 
@@ -128,6 +128,12 @@ class Checkpoints(Struct, forbid_unknown_fields=True):
     keep: Some = 2
 
 
+class Rollouts(Struct, forbid_unknown_fields=True):
+    """Kept with their credit in rollouts.jsonl: those of every so many steps; 0: none."""
+
+    every: Count = 10
+
+
 class Experience(Struct, forbid_unknown_fields=True):
     """An experience library: lessons of successful rollouts in the prompts of tasks like theirs. lessons: in a prompt;
     size: kept."""
@@ -162,6 +168,7 @@ class Config(Struct, forbid_unknown_fields=True):
     rl: RL = field(default_factory=RL)
     eval: Eval = field(default_factory=Eval)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    rollouts: Rollouts = field(default_factory=Rollouts)
     trackers: list[str] = []
     experience: Experience | None = None
     retry: Retry | None = None

@@ -7,7 +7,7 @@ from stepcredit.envs import text as worlds
 
 _TEXT = """\
 # stepcredit train THIS_FILE [--dry-run] [--resume]. What is left out has the value that stands here.
-output: train-out            # checkpoints, metrics.jsonl, the model, its curve
+output: train-out            # checkpoints, metrics.jsonl, rollouts.jsonl, the model, its curve
 seed: 0
 threads: 1                   # of PyTorch; small models are slower on several
 
@@ -64,6 +64,7 @@ eval:
   greedy: true
 
 checkpoints: {{every: 20, keep: 2}}
+rollouts: {{every: 10}}        # those of every 10th step, with their credit: rollouts.jsonl; 0: none
 trackers: []                 # tensorboard, trackio, wandb
 experience: null             # {{lessons: 1, size: 200}}: what worked before, in the prompts of tasks alike
 retry: null                  # {{pivot: sibling}} or {{pivot: FILE.py:FUNCTION}}; for method r3l

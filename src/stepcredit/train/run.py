@@ -26,6 +26,8 @@ from stepcredit.train.attempts import pivots_of
 from stepcredit.train.config import Config, changed
 from stepcredit.train.curve import draw
 from stepcredit.train.experience import Lessons
+from stepcredit.train.kept import FILE as ROLLOUTS
+from stepcredit.train.kept import Kept
 from stepcredit.train.transcript import Transcript
 from stepcredit.train.watch import Watch, read
 
@@ -72,7 +74,8 @@ def train(config: Config, *, resume: bool = False, screen: Screen | None = None)
         if lessons is not None and checkpoint is not None:
             lessons.load(checkpoint)
         watch = Watch(folder / METRICS, after=step, tell=screen.line, warn=screen.warn)
-        trainer = _trainer(config, world, model, words, taken, lessons, watch, folder / CHECKPOINTS)
+        kept = _kept(config, folder / ROLLOUTS, step)
+        trainer = _trainer(config, world, model, words, taken, lessons, watch, folder / CHECKPOINTS, kept)
         watch.begin()
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if trainer.evaluated != trainer.state.global_step:
@@ -225,6 +228,11 @@ def _by_halves(lessons: Lessons | None) -> Callable[[str], str]:
     return lambda first: lessons(first) if lessons is not None and crc32(first.encode()) % 2 else ""
 
 
+def _kept(config: Config, file: Path, after: int) -> Kept:
+    tries = config.rl.rollouts_per_task
+    return Kept(file, config.rollouts.every, iterations=config.loss.iterations, tries=tries, after=after)
+
+
 def _trainer(config: Config, *parts: Any) -> Any:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from stepcredit.train.trainer import assembled
@@ -245,6 +253,7 @@ def _result(folder: Path, screen: Screen) -> dict[str, Any]:
     return {
         "model": str(folder / MODEL),
         "metrics": str(folder / METRICS),
+        "kept": str(folder / ROLLOUTS) if (folder / ROLLOUTS).exists() else None,
         "curve": [str(p) for p in pictures],
         "steps": last["step"],
         "rollouts": last["rollouts"],

@@ -17,6 +17,7 @@ from stepcredit.train import model as models
 from stepcredit.train.attempts import Pivots, attempts, pivots_of
 from stepcredit.train.config import Config
 from stepcredit.train.experience import Lessons
+from stepcredit.train.kept import Kept
 from stepcredit.train.rollouts import Played, Player, summary
 from stepcredit.train.sides import given
 from stepcredit.train.transcript import Transcript
@@ -37,7 +38,7 @@ class Trainer(CreditGRPOTrainer):
     """See the module.
 
     Args:
-        config, player, taken, lessons, pivots, watch: of the run; taken: the columns that the method gets.
+        config, player, taken, lessons, pivots, watch, kept: of the run; taken: the columns that the method gets.
         kwargs: of CreditGRPOTrainer, without reward functions and rollout function.
     """
 
@@ -52,11 +53,13 @@ class Trainer(CreditGRPOTrainer):
         lessons: Lessons | None,
         pivots: Pivots | None,
         watch: Watch,
+        kept: Kept | None,
         **kwargs: Any,
     ) -> None:
         self.config, self.player, self.taken = config, player, taken
-        self.lessons, self.pivots, self.watch = lessons, pivots, watch
+        self.lessons, self.pivots, self.watch, self.kept = lessons, pivots, watch, kept
         self.evaluated = -1
+        self._played: list[Played] = []
         self._writing, self.rehearsal = False, False
         super().__init__(reward_funcs=outcome_reward, rollout_func=self._roll, callbacks=[_Told(self)], **kwargs)
 
@@ -82,7 +85,14 @@ class Trainer(CreditGRPOTrainer):
             self._metrics["train"]["rollouts/retried"].append(float(np.mean([one.pivot >= 0 for one in rollouts])))
         if self.lessons is not None:
             self.lessons.learn(rollouts)
+        self._played = rollouts
         return given(self.config, rollouts, self.taken)
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        out = super()._generate_and_score_completions(inputs)
+        if self.kept is not None and self.credit_last is not None:
+            self.kept.add(self.state.global_step, self._played, self.credit_last)
+        return out
 
     def _look(self, rollouts: Sequence[Played]) -> None:
         """Stop where nothing can be learned."""
@@ -230,6 +240,7 @@ def assembled(
     lessons: Lessons | None,
     watch: Watch,
     folder: Path,
+    kept: Kept | None = None,
 ) -> Trainer:
     """The trainer of a run, put together from its parts."""
     torch, datasets = extra("torch", _NEED, name="train"), extra("datasets", _NEED, name="train")
@@ -252,6 +263,7 @@ def assembled(
         lessons=lessons,
         pivots=pivots_of(config.retry) if config.retry is not None else None,
         watch=watch,
+        kept=kept,
         model=model,
         processing_class=words,
         args=_arguments(config, folder),
