@@ -88,3 +88,59 @@ def test_flattened_names_are_put_together():
     assert nested({"a.1.b": 2, "a.0": {"b.c": 1}, "x": 0}, "a") == [{"b": {"c": 1}}, {"b": 2}]
     assert nested({"a.x": 1, "a.0": 2}, "a") == {"x": 1, "0": 2}
     assert nested({}, "a") is None
+
+
+@pytest.mark.parametrize("file", ["openinference_phoenix_rest.json", "openinference_phoenix_table.json"])
+def test_what_a_phoenix_server_gives_back_of_the_run(file):
+    reading = Reading(TRACES / file)
+    (one,) = reading
+    assert reading.format == "openinference"
+    assert [s.agent for s in one.steps] == ["reporter", "reporter", "reporter", "adviser"]
+    assert [s.text for s in one.steps][2:] == ["Lyon: 12 C and rain. Oslo: 5 C.", "Take an umbrella."]
+    assert [(c.name, c.arguments, c.id) for s in one.steps for c in s.tool_calls] == [
+        ("weather", '{"city": "Lyon"}', "call_0"),
+        ("weather", '{"city": "Oslo"}', "call_1"),
+    ]
+    assert [(r.name, r.call, r.content, r.error) for s in one.steps for r in replies_of(s)] == [
+        ("weather", "call_0", "12 C, rain", None),
+        ("weather", "call_1", "error: no station in Oslo", True),
+    ]
+    assert (one.steps[0].origin.input_tokens, one.steps[0].origin.model) == (22, "scripted-1")
+    assert 0 < one.steps[0].origin.seconds < 5
+
+
+def test_a_page_of_phoenix_in_the_shape_of_otlp_has_all_kinds_of_values_and_all_but_one_are_null():
+    reading = Reading(TRACES / "openinference_phoenix_otlpv1.json")
+    (one,) = reading
+    (step,) = one.steps
+    assert (reading.format, step.agent, step.tool_calls[0].id) == ("openinference", "reporter", "call_1")
+    assert (step.origin.input_tokens, step.origin.response) == (24, "chatcmpl-4")
+    assert [r.error for r in replies_of(step)] == [True]
+
+
+def test_spans_of_such_a_page_are_read_as_rows_too(tmp_path):
+    page = json.loads((TRACES / "openinference_phoenix_otlpv1.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps(page["data"]))
+    assert list(Reading(tmp_path / "p.json")) == list(Reading(TRACES / "openinference_phoenix_otlpv1.json"))
+
+
+def test_annotations_that_phoenix_exports_beside_its_spans_reach_their_step():
+    names = ("openinference_phoenix_rest.json", "openinference_phoenix_annotations.json")
+    (one,) = Reading([TRACES / n for n in names])
+    assert [s.evidence for s in one.steps] == [{}, {}, {}, {"helpful": 0.0}]
+    assert [(b.by, b.step, b.label, b.reason) for b in one.blame] == [("HUMAN", 3, -1, "nobody asked")]
+
+
+def test_annotations_as_a_table_reach_their_step():
+    page = json.loads((TRACES / "openinference_phoenix_rest.json").read_text())
+    told = json.loads((TRACES / "openinference_phoenix_annotations.json").read_text())["data"][0]
+    row = {"span_id": told["span_id"], "annotation_name": told["name"], "annotator_kind": "HUMAN"}
+    row |= {f"result.{k}": v for k, v in told["result"].items()}
+    (one,) = rollouts(Rows.of([row, page]))
+    assert one.steps[3].evidence == {"helpful": 0.0}
+
+
+def test_annotations_without_their_spans_are_counted():
+    reading = Reading(TRACES / "openinference_phoenix_annotations.json")
+    assert list(reading) == []
+    assert any("whose trace is not there" in n for n in reading.notes)

@@ -204,3 +204,22 @@ def test_any_bytes_give_rows_or_a_data_error(tmp_path_factory, content):
             json.dumps(row.value)
     except DataError as error:
         assert "any" in str(error)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_times_of_nanoseconds_as_pandas_writes_them_are_read(tmp_path, zone):
+    path = tmp_path / "a.parquet"
+    at = pa.array([1_700_000_000_123_456_789, None], pa.timestamp("ns", zone))
+    pq.write_table(pa.table({"a": [1, 2], "at": at}), path)
+    first, second = (row.value for row in rows(path))
+    assert first["at"].startswith("2023-11-14T22:13:20.123456") and second == {"a": 2, "at": None}
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "RUNS.TSV"])
+def test_a_table_of_text_is_refused_with_a_way_out(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("task,outcome\na,1\n")
+    with pytest.raises(DataError, match=r"(?s)table of text.*JSON Lines.*read_csv"):
+        list(rows(path))
+    path.write_text('{"task": "a"}\n')
+    assert [row.value for row in rows(path)] == [{"task": "a"}]

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -55,9 +55,22 @@ class Source:
         if self._copy is None:
             self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - lives as long as the source
             with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as given:
-                shutil.copyfileobj(given, self._copy)
-            self._copy.flush()
+                self._fill(given)
         return Path(self._copy.name).open("rb", buffering=_CHUNK)
+
+    def _fill(self, given: BinaryIO) -> None:
+        try:
+            shutil.copyfileobj(given, self._copy)
+            self._copy.flush()
+        except OSError as error:
+            half, self._copy = self._copy, None
+            with suppress(OSError):
+                half.close()
+            raise DataError(
+                f"{error.strerror or error}, in the folder {tempfile.gettempdir()} to which it is copied",
+                file=self.name,
+                hint="is that disk full? TMPDIR=FOLDER takes another",
+            ) from None
 
 
 def sources(path: str | Path | Sequence[str | Path]) -> list[Source]:
@@ -129,6 +142,13 @@ def rows(source: str | Path | Source, *, bad: Bad | None = None, nan: bool = Fal
             for number, log, size in samples(raw, name, report):
                 yield Row(name, number, log, size)
             return
+        if Path(name).suffix.lower() in (".csv", ".tsv") and not magic.lstrip().startswith((b"{", b"[")):
+            raise DataError(
+                "a table of text, which does not say what is nested in it",
+                file=name,
+                expected="JSON Lines, JSON or Parquet",
+                hint='pandas.read_csv(FILE).to_json(TO, orient="records", lines=True), columns of JSON decoded before',
+            )
         stream = _unpacked(raw, magic, name)
         first = _head(stream, name)
         for row in _rows(first, stream, name, report, nan):
@@ -328,13 +348,24 @@ def _parquet(raw: BinaryIO, name: str, bad: Bad) -> Iterator[Row]:
     try:
         for batch in file.iter_batches(batch_size=256):
             size = batch.nbytes // max(batch.num_rows, 1)
-            for value in batch.to_pylist():
+            for value in _micro(batch).to_pylist():
                 number += 1
                 yield Row(name, number, to_json(value, metadata) if VERSION_KEY in metadata else _plain(value), size)
     except DataError as error:
         raise error.at(file=name, row=number) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         bad(DataError("the Parquet data breaks here", file=name, row=number + 1, got=str(error)))
+
+
+def _micro(batch: Any) -> Any:
+    """A batch with times of nanoseconds, which pandas writes and Python does not have, in microseconds."""
+    import pyarrow as pa
+
+    for i, kind in enumerate(batch.schema.types):
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            made = batch.column(i).cast(pa.timestamp("us", kind.tz), safe=False)
+            batch = batch.set_column(i, batch.schema.names[i], made)
+    return batch
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

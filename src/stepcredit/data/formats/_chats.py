@@ -30,17 +30,20 @@ _TRIED = 100  # of the conversations with one opening, how many are compared wit
 
 
 class Chat(NamedTuple):
-    """A row that is a whole conversation. used: fields of the row that are read."""
+    """A row that is a whole conversation. used: fields of the row that are read. fields: those that stand for them."""
 
     messages: list[Sent]
     used: tuple[str, ...] = ("messages",)
+    fields: Mapping[str, Any] = {}
 
 
 class Said(NamedTuple):
-    """A row that is a part of a conversation: with the others of its file it makes one. plain: reads them together."""
+    """A row that is a part of a conversation: with the others of its file it makes one. plain: reads them together;
+    split: into several conversations, each with fields of its own, whose messages `plain` reads."""
 
     parts: list[Any]
     plain: Callable[[list[Any]], list[Sent]]
+    split: Callable[[list[Any]], list[tuple[dict[str, Any], list[Any]]]] | None = None
 
 
 class Answer(NamedTuple):
@@ -87,29 +90,37 @@ def made(rows: Rows, read: Read) -> Iterator[Made]:
         talks: list[_Talk] = []
         log = _Log(talks)
         said: _Talk | None = None
-        plain: Callable[[list[Any]], list[Sent]] = list
+        last: Said = Said([], list)
         for row in found:
             with rows.guard(row):
                 part = read(row.value)
                 if isinstance(part, Chat):
-                    yield _finish(_Talk(row, row.value, part.used, part.messages), rows)
+                    yield _finish(_Talk(row, {**row.value, **part.fields}, part.used, part.messages), rows)
                     continue
                 if isinstance(part, Exchange):
                     log.add(row, part)
                     continue
-                plain = part.plain
-                _check(plain(part.parts))
+                last = part
+                _check([m for _, parts in _split(part.parts, part) for m in part.plain(parts)])
                 if said is None:
                     said = _Talk(row, {}, ())
                     talks.append(said)
                 said.messages.extend(part.parts)
+        if said is not None and last.split is not None:
+            with rows.guard(said.row):
+                talks += [_Talk(said.row, f, (), parts) for f, parts in _split(said.messages, last)]
+            talks.remove(said)
         ids = Counter(wish for talk in talks if (wish := _wish(talk.fields)) is not None)
         for talk in talks:
             with rows.guard(talk.row):
-                if talk is said:
-                    talk.messages = plain(talk.messages)
+                if talk is said or (said is not None and last.split is not None and talk.row is said.row):
+                    talk.messages = last.plain(talk.messages)
                 one = _finish(talk, rows)
                 yield one._replace(wish=None) if one.wish is not None and ids[one.wish] > 1 else one
+
+
+def _split(parts: list[Any], said: Said) -> list[tuple[dict[str, Any], list[Any]]]:
+    return [({}, parts)] if said.split is None else said.split(parts)
 
 
 class _Log:
@@ -235,6 +246,9 @@ def _finish(talk: _Talk, rows: Rows) -> Made:
         answer = talk.answers.get(turn.at)
         if answer is not None:
             turn.step.origin, turn.step.tokens = answer.origin, answer.tokens
+        elif isinstance(told := talk.messages[turn.at].get("origin"), Origin):  # no file can hold one
+            turn.step.origin = told
+            turn.step.extra.pop("source.origin", None)
         if turn.at in talk.failures:
             turn.step.extra = {**turn.step.extra, "failures": talk.failures[turn.at]}
     steps = [turn.step for turn in found]
@@ -246,7 +260,7 @@ def _finish(talk: _Talk, rows: Rows) -> Made:
     outcome_field, outcome = outcome_of(row)
     used = (*talk.used, "rollout", "task", group_field, outcome_field)
     rollout = Rollout(
-        group=by_opening(before, rows) if group_field is None else key(group, "group"),
+        group=(by_opening(before, rows) or _custom(row, rows)) if group_field is None else key(group, "group"),
         rollout=key(row["rollout"], "rollout") if "rollout" in row else UNNAMED,
         outcome=outcome,
         task=text(row.get("task"), "task") or opening(talk.messages),
@@ -255,6 +269,15 @@ def _finish(talk: _Talk, rows: Rows) -> Made:
         extra=rest(row, [u for u in used if u], Rollout.__struct_fields__),
     )
     return Made(talk.row, rollout, _wish(row))
+
+
+def _custom(row: Mapping[str, Any], rows: Rows) -> str:
+    """A group for a line of a batch's output, which lacks what was sent."""
+    name = row.get("custom_id")
+    if not isinstance(name, str):
+        return UNNAMED
+    rows.note("the requests of the batch are not in the file: each line is a group, by its custom_id")
+    return name
 
 
 def _wish(row: Mapping[str, Any]) -> str | int | None:

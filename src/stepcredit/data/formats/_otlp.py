@@ -8,6 +8,7 @@ from stepcredit.data.formats._spans import as_number, as_text, as_time
 _ENVELOPES = ("resourceSpans", "resource_spans", "resourceLogs", "resource_logs")
 _SCALARS = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue")
 _SCALARS_TOO = ("string_value", "int_value", "double_value", "bool_value", "bytes_value")
+_KNOWN = {*_SCALARS, *_SCALARS_TOO, "arrayValue", "array_value", "kvlistValue", "kvlist_value"}
 
 
 class Event(NamedTuple):
@@ -35,7 +36,7 @@ class Told(NamedTuple):
 
 def envelope(row: Mapping[str, Any]) -> bool:
     """Whether a row is one of these shapes. Never raises."""
-    return any(isinstance(row.get(name), list) for name in _ENVELOPES) or _sdk(row)
+    return any(isinstance(row.get(name), list) for name in _ENVELOPES) or any(_sdk(r) or _bare(r) for r in paged(row))
 
 
 def keys(row: Mapping[str, Any]) -> Iterator[str]:
@@ -46,10 +47,12 @@ def keys(row: Mapping[str, Any]) -> Iterator[str]:
 
 def spans(row: Mapping[str, Any]) -> Iterator[tuple[Told | None, Event | None, tuple[str, str]]]:
     """The spans, and the log records, of a row, each with its trace and its span. What is no span is passed over."""
-    if _sdk(row):
-        told = _of_sdk(row)
-        yield told, None, (told.trace, told.id)
-        return
+    for one in paged(row):
+        if _sdk(one) or _bare(one):
+            told = _of_sdk(one) if _sdk(one) else _span(one, {})
+            yield told, None, (told.trace, told.id)
+        elif annotation(one):
+            yield None, _annotation(one), (as_text(one.get("trace_id")) or "", as_text(one.get("span_id")) or "")
     for resource, scope in _scopes(row, ("resourceSpans", "resource_spans"), ("scopeSpans", "scope_spans")):
         for span in _list(scope, "spans"):
             told = _span(span, resource)
@@ -75,6 +78,10 @@ def attributes_of(given: object) -> dict[str, Any]:
 
 def value_of(value: Any) -> Any:
     """What an AnyValue holds; another value is itself."""
+    if isinstance(value, Mapping) and len(value) > 1 and all(v is None or k in _KNOWN for k, v in value.items()):
+        value = {k: v for k, v in value.items() if v is not None}  # Phoenix writes all kinds, the others null
+        if not value:
+            return None
     if not isinstance(value, Mapping) or len(value) != 1:
         return value
     for name in (*_SCALARS, *_SCALARS_TOO):
@@ -126,6 +133,51 @@ def _lists(tree: dict[str, Any]) -> Any:
     if tree and all(k.isdecimal() and len(k) < 7 for k in tree):
         return [tree[k] for k in sorted(tree, key=int)]
     return tree
+
+
+def annotation(row: Mapping[str, Any]) -> bool:
+    """Whether a row is an annotation of a span or a trace, as Phoenix exports them beside its spans. Never raises."""
+    return "annotator_kind" in row and any(k in row for k in ("result", "result.score", "result.label"))
+
+
+def _annotation(row: Mapping[str, Any]) -> Event:
+    """An annotation as the event of an evaluation."""
+    result = row.get("result")
+    inner = result if isinstance(result, Mapping) else {k[7:]: v for k, v in row.items() if k.startswith("result.")}
+    told = {
+        "name": _get(row, "name", "annotation_name"),
+        "score.value": inner.get("score"),
+        "score.label": inner.get("label"),
+        "explanation": inner.get("explanation"),
+    }
+    by = row.get("annotator_kind")
+    return Event(
+        "gen_ai.evaluation.result", {f"gen_ai.evaluation.{k}": v for k, v in told.items()} | {"stepcredit.by": by}
+    )
+
+
+def paged(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The spans in a row: itself; those of a page (`{"data": [...], "next_cursor": ...}`); those of a table that was
+    written column by column, as pandas does unless told otherwise."""
+    ids, page = row.get("context.trace_id"), row.get("data")
+    if isinstance(page, list) and "next_cursor" in row:
+        yield from (one for one in page if isinstance(one, Mapping))
+    elif isinstance(ids, Mapping):
+        columns = [(name, values) for name, values in row.items() if isinstance(values, Mapping)]
+        for at in ids:
+            yield {name: values.get(at) for name, values in columns}
+    else:
+        yield row
+
+
+def _bare(row: Mapping[str, Any]) -> bool:
+    """A span of OTLP without its envelope."""
+    named = isinstance(_get(row, "traceId", "trace_id"), str) and isinstance(_get(row, "spanId", "span_id"), str)
+    return (
+        named
+        and isinstance(row.get("attributes"), list)
+        and ("startTimeUnixNano" in row or "start_time_unix_nano" in row)
+    )
 
 
 def _sdk(row: Mapping[str, Any]) -> bool:

@@ -105,6 +105,8 @@ def settle(gathered: Gathered, loose: Mapping[tuple[str, str], list[Event]]) -> 
     for (name, span), events in loose.items():
         trace: Trace | None = gathered.traces.get(name)
         if trace is None:
+            trace = next((t for t in gathered.traces.values() if (t.name, span) in t.spans), None) if not name else None
+        if trace is None:
             trace = _by_response(gathered, events)
         if trace is None:
             gathered.odd["log records whose trace is not there (left out)"] += len(events)

@@ -5,7 +5,11 @@ A row is one of
 - a message: {"role": ..., "content": [...]}, or a response: {"type": "message", "role": "assistant", "content": [...]}:
   the rows of the file together are one rollout;
 - a call: {"request": {"messages": [...]}, "response": {"type": "message", ...}}, in all the shapes that `openai_chat`
-  reads, and put together to rollouts as there.
+  reads, and put together to rollouts as there;
+- a row of a session of Claude Code (its `projects/*/*.jsonl`): the rows of the file together are one rollout, and one
+  more for each subagent in it and each branch (a prompt that goes on from an earlier place). Rows that are no messages
+  are passed over; the system prompt is not known. An answer that is an error of the API is a step with that error;
+- the result of a batch: {"custom_id": ..., "result": {"type": ..., "message": {...}}}: one rollout.
 
 - step: one assistant message. text: its `text` blocks; reasoning: its `thinking` blocks; tool calls: its `tool_use`
   blocks (and `server_tool_use`, whose results stand in the same message: a part of the text, by their type in
@@ -22,8 +26,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepcredit.data.formats import _chats
-from stepcredit.data.formats._calls import ANTHROPIC, clock, dialect, failure, has_blocks, logged
+from stepcredit.data.formats._calls import ANTHROPIC, clock, dialect, failure, has_blocks, logged, whole_answer
 from stepcredit.data.formats._chats import Answer, Chat, Exchange, Said, Sent
+from stepcredit.data.formats._claude_code import conversations, is_session, slim
 from stepcredit.data.formats._traces import a_map, a_str, named, origin, whole
 from stepcredit.data.records import Origin, Rollout
 from stepcredit.data.rows import Rows
@@ -45,6 +50,9 @@ def rollouts(rows: Rows) -> Iterator[Rollout]:
 
 
 def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
+    if is_session(row):
+        return Said([slim(row)], plain, conversations)
+    whole_answer(row)
     halves = logged(row)
     if halves is not None:
         request, response, used = halves
@@ -53,10 +61,17 @@ def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
         if isinstance(response, Mapping) and response.get("content") is not None:
             message = {"role": "assistant", "content": response["content"]}
             answers = [Answer(plain([message]), _origin(request, response, clock(row, None)))]
-        return Exchange(_opened(request) + plain(_messages(request)), answers, None, error, (*used, "system"))
+        sent = _opened(request) + plain(_messages(request)) if request else []
+        return Exchange(sent, answers, None, error, (*used, "system"))
     if "messages" not in row and isinstance(row.get("role"), str):
-        return Said([row], plain)
+        return Said([_with_origin(row)], plain)
     return Chat(_opened(row) + plain(_messages(row)), ("messages", "system"))
+
+
+def _with_origin(message: dict[str, Any]) -> dict[str, Any]:
+    """A response with where it came from."""
+    told = _origin({}, message, {}) if message.get("type") == "message" else None
+    return message if told is None else {**message, "origin": told}
 
 
 def _messages(given: Mapping[str, Any]) -> list[Any]:
@@ -91,7 +106,7 @@ def plain(messages: list[Any]) -> list[Any]:
     return out
 
 
-_ENVELOPE = ("type", "model", "stop_reason", "stop_sequence", "usage", "container", "id")
+_ENVELOPE = ("type", "model", "stop_reason", "stop_sequence", "usage", "container", "id", "stop_details", "diagnostics")
 
 
 def _said(message: Mapping[str, Any]) -> list[Sent]:

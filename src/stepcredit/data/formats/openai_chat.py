@@ -6,9 +6,17 @@ A row is one of
 - a call: {"request": {"messages": [...]}, "response": {"choices": [...]}}, the halves also under `kwargs` and
   `response` (or `response_obj`), `request_body` and `response_body`, or `input` and `output`, as objects, as JSON text
   or as HTTP with a `body`; or one object with `messages` and `response` (LiteLLM), or `messages` and `choices` (stored
-  completions). A request that begins with all that an earlier call of the file sent and got back goes on from it: one
-  rollout, not several. A call that failed and was sent again is a step with a field `failures`; one that was not ends
-  the rollout with a step that holds nothing but the error, at `origin`.
+  completions). The answer may be a response, a message or its text; `input` or `prompt` may be the messages. A request
+  that begins with all that an earlier call of the file sent and got back goes on from it: one rollout, not several. A
+  call that failed and was sent again is a step with a field `failures`; one that was not ends the rollout with a step
+  that holds nothing but the error, at `origin`;
+- a line of a batch's output ({"custom_id": ..., "response": {"body": ...}}), or a completion, without what was sent:
+  one rollout, of a group of its own;
+- an item of a run of OpenAI's evals: its group is `datasource_item_id`, its outcome 1 or 0 as its `status` is pass or
+  fail;
+- messages, or a file of them, as frameworks hand them out: LangChain and LangGraph (`messages_to_dict`, `dumpd`,
+  `model_dump`, a state), pydantic-ai (`all_messages_json`), AutoGen (a `TaskResult`; its sources are the agents),
+  smolagents (steps of a memory, a `RunResult`), items of the OpenAI Agents SDK (`to_input_list`).
 
 - step: one assistant message, with its tool calls; also those that a log shows only as sent. observation: the text of
   the tool and user messages that follow, up to the next assistant message, one below the other. The messages before
@@ -24,17 +32,18 @@ A row is one of
   step's tokens (`old_logp`, `id`). Several `choices` are several rollouts.
 - not known: states (left empty: see `stepcredit state`), rewards of steps.
 Other fields of the row are kept. Written against the API as of openai-python 3.57, LiteLLM's StandardLoggingPayload as
-documented in 10/2026, and vLLM's `return_token_ids`.
+documented in 10/2026, vLLM's `return_token_ids`, langchain-core 1.8, pydantic-ai 2.68, autogen-agentchat 0.7.5,
+smolagents 1.26 and openai-agents 0.24.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepcredit.data.formats import _chats
-from stepcredit.data.formats._calls import CHAT, clock, dialect, failure, logged
+from stepcredit.data.formats import _chats, anthropic_messages, openai_responses
+from stepcredit.data.formats._calls import CHAT, EVALUATED, clock, dialect, failure, is_item, logged, whole_answer
 from stepcredit.data.formats._chats import Answer, Chat, Exchange, Said
+from stepcredit.data.formats._frameworks import framework, held, shaped
 from stepcredit.data.formats._traces import a_list, a_map, a_str, named, need_map, origin, whole
-from stepcredit.data.formats.anthropic_messages import plain
 from stepcredit.data.records import Origin, Rollout, Tokens
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
@@ -53,10 +62,16 @@ def rollouts(rows: Rows) -> Iterator[Rollout]:
 
 
 def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
+    whole_answer(row)
+    given = held(row)
+    if given is not None:
+        return Chat(plain(given), ("messages", "steps"))
+    if row.get("object") == EVALUATED:
+        return _evaluated(row)
     halves = logged(row)
     if halves is not None:
         return _exchange(row, *halves)
-    if "messages" not in row and isinstance(row.get("role"), str):
+    if "messages" not in row and (isinstance(row.get("role"), str) or framework(row) or is_item(row)):
         return Said([row], plain)
     if not isinstance(row.get("messages"), list):
         raise DataError(
@@ -67,8 +82,26 @@ def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
     return Chat(plain(row["messages"]))
 
 
+def _evaluated(row: Mapping[str, Any]) -> Chat:
+    """An item of a run of OpenAI's evals: what was sent and said, and whether it passed."""
+    sample = need_map(row.get("sample"), "the sample of an item")
+    said = [m for name in ("input", "output") for m in a_list(sample.get(name), name)]
+    passed = {"pass": 1.0, "fail": 0.0}.get(str(row.get("status")))
+    task = row.get("datasource_item_id")
+    return Chat(
+        plain(said), ("sample", "status", "object"), {"outcome": passed} | ({} if task is None else {"task_id": task})
+    )
+
+
+def plain(messages: list[Any]) -> list[Any]:
+    """Messages in the shape of chat completions, of whatever kind these are."""
+    if any(map(is_item, messages)):
+        return openai_responses.plain(messages)
+    return anthropic_messages.plain(shaped(messages))
+
+
 def _exchange(row: dict[str, Any], request: Mapping[str, Any], response: Any, used: tuple[str, ...]) -> Exchange:
-    sent = request.get("messages")
+    sent = request.get("messages") if request else []
     if not isinstance(sent, list):
         raise DataError("the messages of a request must be a list", got=sent, expected='[{"role": ...}, ...]')
     answers: list[Answer] = []
@@ -77,6 +110,8 @@ def _exchange(row: dict[str, Any], request: Mapping[str, Any], response: Any, us
         answers = [Answer([{"role": "assistant", "content": response}], _origin(row, request, {}))]
     elif isinstance(response, Mapping) and isinstance(response.get("role"), str):
         answers = [Answer(plain([{**response, "role": "assistant"}]), _origin(row, request, response))]
+    elif isinstance(response, Mapping) and "choices" not in response and isinstance(response.get("messages"), list):
+        answers = [Answer(plain(response["messages"]), _origin(row, request, response))]
     elif isinstance(response, Mapping):
         choices = a_list(response.get("choices"), "choices")
         answers = [_answer(need_map(c, "a choice"), row, request, response) for c in choices]

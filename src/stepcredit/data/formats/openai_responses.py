@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepcredit.data.formats import _chats
-from stepcredit.data.formats._calls import RESPONSES, clock, dialect, failure, is_item, logged
+from stepcredit.data.formats._calls import RESPONSES, clock, dialect, failure, is_item, logged, whole_answer
 from stepcredit.data.formats._chats import Answer, Chat, Exchange, Said, Sent
 from stepcredit.data.formats._traces import a_map, a_str, named, origin, whole
 from stepcredit.data.records import Origin, Rollout
@@ -47,6 +47,7 @@ def rollouts(rows: Rows) -> Iterator[Rollout]:
 
 
 def _read(row: dict[str, Any]) -> Chat | Said | Exchange:
+    whole_answer(row)
     halves = logged(row)
     if halves is not None:
         return _exchange(row, *halves)

@@ -10,6 +10,15 @@
   state (two repositories that differ have the same open file), and is kept among the other fields only.
 - not known: the outcome (whether the problem is resolved stands in the report of SWE-bench; `info.resolved`, where
   somebody put it, is read), rewards of steps, tokens.
+
+Files of mini-swe-agent (`.traj.json`, trajectory formats 1 and 1.1) are read too:
+
+- group: `instance_id`, else a short hash of the opening. rollout: as above, else the name of the file.
+- step: an answer of the model, in the shape of chat completions or of the Responses API; also one that the agent could
+  not read, where the complaint holds it. action: its commands where it called no tools. A reply is an error where its
+  return code is not 0. What the last command printed is its submission. A run that a failed call of the model ended
+  has a last step with that error alone.
+- not known: states, and the outcome as above.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,17 +28,25 @@ from typing import Any
 from stepcredit.data.formats._fields import key, need, number
 from stepcredit.data.formats._messages import as_text as in_order
 from stepcredit.data.formats._messages import calls, message_of, opening, words
+from stepcredit.data.formats._mini_swe import is_mini
+from stepcredit.data.formats._mini_swe import rollout as mini
 from stepcredit.data.formats._spans import as_number, as_text, decoded
+from stepcredit.data.formats._traces import Made, named
 from stepcredit.data.records import Message, Origin, Rollout, Step
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
 
-FIELDS = ("trajectory", "history", "info", "environment", "replay_config", "group", "rollout", "outcome")
+FIELDS = (
+    *("trajectory", "history", "info", "environment", "replay_config", "messages", "instance_id"),
+    *("group", "rollout", "outcome"),
+)
 _USED = ("action", "observation", "response", "state", "query", "messages", "execution_time")
 
 
 def fits(first: Mapping[str, Any], path: str) -> bool:
-    """An object with a trajectory of actions and observations."""
+    """An object with a trajectory of actions and observations, or one of mini-swe-agent."""
+    if is_mini(first):
+        return True
     steps, history = first.get("trajectory"), first.get("history")
     if steps is None and isinstance(history, list) and history:
         return all(isinstance(m, Mapping) and "message_type" in m and "role" in m for m in history[:2])
@@ -40,9 +57,16 @@ def fits(first: Mapping[str, Any], path: str) -> bool:
 
 def rollouts(rows: Rows) -> Iterator[Rollout]:
     """One rollout a row."""
+    return named(rows, _made(rows))
+
+
+def _made(rows: Rows) -> Iterator[Made]:
     for row in rows:
         with rows.guard(row):
-            yield _rollout(row.value, row.file, rows)
+            if is_mini(row.value):
+                yield Made(row, mini(row.value, _names(row.value, row.file)[1], rows))
+            else:
+                yield Made(row, _rollout(row.value, row.file, rows))
 
 
 def _rollout(row: Mapping[str, Any], file: str, rows: Rows) -> Rollout:
