@@ -103,7 +103,7 @@ def _of_langchain(message: Given) -> dict[str, Any]:
     if blocks:
         calls = ("tool_use", "tool_call", "function_call", "redacted_thinking", *_THOUGHTS)
         out["content"] = [b for b in blocks if a_map(b).get("type") not in calls]
-    asked = [c for n in ("tool_calls", "invalid_tool_calls") for c in message.get(n) or () if isinstance(c, Mapping)]
+    asked = [c for n in ("tool_calls", "invalid_tool_calls") for c in _maps(message.get(n), "calls of tools")]
     if asked:
         out["tool_calls"] = [{"id": c.get("id"), "name": c.get("name"), "arguments": c.get("args")} for c in asked]
     if thoughts:
