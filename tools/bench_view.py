@@ -29,7 +29,7 @@ import msgspec
 
 from stepcredit.app.view import judging, server
 from stepcredit.app.view.building import Order
-from stepcredit.app.view.looking import Growing
+from stepcredit.app.view.growing import Growing
 from stepcredit.app.view.store import Store, cache_folder
 from stepcredit.data.records import Message, Origin, Rollout, Step, ToolCall, rollout_to_dict
 from stepcredit.envs import tabular, worlds

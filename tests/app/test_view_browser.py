@@ -853,7 +853,17 @@ def test_a_server_keeps_marks_with_its_token_and_a_failure_is_said(show, serve):
     page.keyboard.press("e")
     page.wait_for_selector(".saving.saved")
     assert marks == [
-        {"id": 0, "step": 1, "label": -1, "error": None, "note": None, "rater": "ann", "time": 1.0}
+        {
+            "id": 0,
+            "step": 1,
+            "label": -1,
+            "error": None,
+            "note": None,
+            "rater": "ann",
+            "group": "cats",
+            "rollout": "a",
+            "time": 1.0,
+        }
     ] and box["tokens"] == ["t0k3n"]
     box["fail"] = True
     page.keyboard.press("r")

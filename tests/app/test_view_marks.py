@@ -11,6 +11,7 @@ from view_kit import full, some
 
 from stepcredit.app.view.answers import Head
 from stepcredit.app.view.export import export_labels
+from stepcredit.app.view.looking import Looking
 from stepcredit.app.view.marks import Mark, Marks, Placed, default_file, labeled
 from stepcredit.app.view.memory import Memory
 from stepcredit.app.view.rows import part
@@ -96,6 +97,7 @@ def test_many_threads_and_processes_lose_no_line(tmp_path):
     file = tmp_path / "a.marks"
     code = f"""
 from pathlib import Path
+from stepcredit.app.view.looking import Looking
 from stepcredit.app.view.marks import Mark, Marks
 marks = Marks([Path({str(file)!r})])
 for step in range(40):
@@ -122,6 +124,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_whole_lines(tmp_path):
     code = f"""
 import resource, signal
 from pathlib import Path
+from stepcredit.app.view.looking import Looking
 from stepcredit.app.view.marks import Mark, Marks
 from stepcredit.errors import DataError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -167,9 +170,12 @@ def test_the_page_knows_marks_by_number_of_the_run(tmp_path):
     marks.add(mark(1))
     marks.add(mark(0, rollout="7"))
     marks.add(mark(0, rollout="gone"))
+    marks.add(mark(3))
+    marks.add(mark(-1, rollout="good"))
     placed = Placed(marks, memory())
-    assert [(m["id"], m["step"]) for m in placed.all()] == [(1, 1), (2, 0)]
-    assert placed.counts() == [0, 1, 1, 0, 0]
+    assert [(m["id"], m["step"]) for m in placed.all()] == [(1, 1), (2, 0), (0, -1)]
+    assert placed.strays() == 2, "a run that is gone, and a step beyond the end"
+    assert placed.counts() == [1, 1, 1, 0, 0]
     assert [m["step"] for m in placed.of(1)] == [1] and placed.name(9) is None
 
 
@@ -186,6 +192,50 @@ def test_agreement_is_over_steps_that_both_labeled(tmp_path):
     assert pair["agree"] == 0.75 and pair["kappa"] == pytest.approx((0.75 - 0.3125) / (1 - 0.3125))
     assert found["counts"]["anna"] == {"1": 3, "-1": 1, "0": 1}
     json.dumps(found, allow_nan=False)
+
+
+def named_alike():
+    """Runs whose names differ in kind alone: a file of marks cannot tell them apart."""
+    return memory([full(1, 0, 0.0, "look", "drop"), full("1", 0, 0.0, "look"), full("2", 0, 0.0, "look")])
+
+
+def test_a_mark_is_never_served_as_one_of_another_run_of_that_name(tmp_path):
+    marks, answers = Marks([tmp_path / "a.marks"]), named_alike()
+    marks.add(mark(0, group="1", rollout="0"))
+    look = Looking(answers, marks)
+    assert look.placed().all() == [] and look.placed().strays() == 1
+    for id in (0, 1):
+        with pytest.raises(StepCreditError, match="several runs are called 1 / 0"):
+            look.mark({"id": id, "step": 0, "label": 1})
+    assert look.mark({"id": 2, "step": 0, "label": 1})["group"] == "2"
+    with pytest.raises(StepCreditError, match="is now 2 / 0"):
+        look.mark({"id": 2, "step": 0, "label": 1, "group": "1", "rollout": "0"})
+    assert export_labels(tmp_path / "labels.jsonl", answers, marks) == 1
+
+
+def test_marks_on_no_step_of_these_runs_stay_in_the_file_and_are_counted_in_a_note(tmp_path):
+    file = tmp_path / "a.marks"
+    marks = Marks([file])
+    marks.add(mark(0))
+    for step in (3, 9):
+        marks.add(mark(step))
+    look = Looking(memory(), marks)
+    assert [n for n in look.state()["notes"] if "marks" in n] == [
+        f"2 marks in {file} are on no step of these runs: kept there, not shown"
+    ]
+    assert [m["step"] for m in look.run(1)["marks"]] == [0] and look.runs()["columns"]["marks"] == [0, 1, 0, 0, 0]
+    assert len(file.read_bytes().splitlines()) == 3
+    look.reading.done = False
+    assert look.state()["notes"] == [], "their runs may still come"
+
+
+def test_agreement_in_the_page_is_over_steps_that_are_here(tmp_path):
+    marks = Marks([tmp_path / "a.marks"])
+    for rater in ("anna", "ben"):
+        for step in range(6):
+            marks.add(mark(step, rater=rater))
+        marks.add(mark(0, rater=rater, rollout="gone"))
+    assert [p["n"] for p in Looking(memory(), marks).agreement()["pairs"]] == [3]
 
 
 def test_labels_are_rollouts_with_blame_and_evidence(tmp_path):

@@ -13,7 +13,8 @@ needed()
 from stepcredit.app.view import server  # noqa: E402
 from stepcredit.app.view.answers import Head  # noqa: E402
 from stepcredit.app.view.building import Order  # noqa: E402
-from stepcredit.app.view.looking import Growing, Looking  # noqa: E402
+from stepcredit.app.view.growing import Growing  # noqa: E402
+from stepcredit.app.view.looking import Looking  # noqa: E402
 from stepcredit.app.view.marks import Marks  # noqa: E402
 from stepcredit.app.view.memory import Memory  # noqa: E402
 from stepcredit.app.view.rows import RUN_COLUMNS, part  # noqa: E402

@@ -456,3 +456,16 @@ def test_where_a_method_was_asked_and_cannot_tell_credit_names_no_step(opened):
     assert asked["worst"][:3] == [None] * 3, "`horizon` names no step by position alone"
     nobody = opened(runs, diagnose=()).columns()
     assert nobody["worst"][1] is not None and nobody["worst_by"][1] == "gigpo"
+
+
+def test_the_credit_of_the_file_stands_first_and_is_shown_as_it_is(opened):
+    runs = [full("p", i, float(i == 0), "look", "take", "go") for i in range(3)]
+    for run in runs:
+        for t, step in enumerate(run.steps):
+            step.credit = {"mine": None if t == 1 else -0.25 * t, "gigpo": 7.0}
+    query = opened(runs)
+    assert [m["name"] for m in query.head.methods][:3] == ["mine of the file", "gigpo of the file", "gigpo"]
+    assert query.head.methods[0]["doc"] == "as it stands in the rows, not computed here"
+    credit = query.run(1)["credit"]
+    assert credit["mine of the file"]["values"] == [0.0, None, -0.5]
+    assert credit["gigpo of the file"]["values"] == [7.0] * 3 != credit["gigpo"]["values"]

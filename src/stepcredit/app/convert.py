@@ -1,6 +1,8 @@
 """`stepcredit convert`: one format into another."""
 
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,7 @@ import typer
 from stepcredit.app.console import note, notes, progress
 from stepcredit.app.options import Error, Files, Format, Map, OnError, Rollouts, Segment, _named
 from stepcredit.data import Rollout, Writer, exports
-from stepcredit.errors import StepCreditError
+from stepcredit.errors import DataError, StepCreditError
 
 
 def convert(
@@ -53,20 +55,37 @@ def convert(
     taken: dict[str, int] = {}
     clean = _redactor(taken) if redact or (redact is None and to is not None) else None
     if to is None:
-        with Writer(output) as writer:
+        with _aside(output), Writer(output) as writer:
             writer.write(_each(source, told, clean))
         what = "rollouts"
     else:
         name, options = _named(to, "--to")
         if name is None:
             raise StepCreditError("--to names no export", hint=f"there are: {', '.join(exports.names())}")
-        count = exports.export(_each(source, told, None), output, name, change=clean, **options)
+        with _aside(output):
+            count = exports.export(_each(source, told, None), output, name, change=clean, **options)
         what = f"{count:,} lines of {name}"
     source.tell()
     if taken:
         told["taken out: " + ", ".join(f"{n:,} {kind}" for kind, n in sorted(taken.items()))] = None
     notes(told)
     note(f"{what}: {output}", "")
+
+
+@contextmanager
+def _aside(output: Path) -> Iterator[None]:
+    """Errors of the temporary files in which rows wait, as ones that name the output."""
+    try:
+        yield
+    except (OSError, DataError) as error:
+        if isinstance(error, DataError) and not str(error.file).startswith("the temporary file"):
+            raise
+        what = error.what if isinstance(error, DataError) else error.strerror or error
+        raise DataError(
+            f"{what}, in the folder {tempfile.gettempdir()} where rows wait for it",
+            file=output,
+            hint="is that disk full? TMPDIR=FOLDER takes another",
+        ) from None
 
 
 def _each(source: Files, told: dict[str, None], change: Callable[[Rollout], Rollout] | None) -> Iterator[Rollout]:

@@ -166,14 +166,16 @@ def _spread(runs: Runs, credit: Floats, run: Ints, cluster: Ints, size: int, dra
     at, of = runs.checkpoint[run], cluster[run]
     judged = ~np.isnan(credit)
     c, where = credit[judged], at[judged]
+    _, power = np.frexp(np.max(np.abs(c), initial=0.0))
+    c = np.ldexp(c, -power)  # by a power of 2, exactly: the distance of -1e308 and 1e308 is no number
     edges = _edges(c)
     width = edges[1] - edges[0]
     bins = edges.size - 1
     place = np.clip(((c - edges[0]) / width), 0, bins - 1).astype(np.int64)
     some = c != 0
     return Spread(
-        _quantiles(c, where, size),
-        edges,
+        np.ldexp(_quantiles(c, where, size), power),
+        np.ldexp(edges, power),
         np.bincount((where * bins + place)[some], minlength=size * bins).reshape(size, bins),
         share(c == 0, where, of[judged], size),
         share(~judged, at, of, size),

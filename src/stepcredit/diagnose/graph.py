@@ -10,13 +10,13 @@ import numpy as np
 
 from stepcredit.data.layout import Floats, Ints
 from stepcredit.data.records import Rollout, Step
+from stepcredit.diagnose.chances import chances
 from stepcredit.diagnose.features import action_key, shown
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.ops import wilson
 
 STOP = -1
 """What a rollout did at the node where it ended."""
-_SWEEPS = 1000
 
 
 class Departures(NamedTuple):
@@ -134,24 +134,15 @@ class Graph:
 
             V(s) = (sum over the passes of s of V(next), or of the outcome where one ended) / passes
 
-        Rollouts of unknown outcome are left out.
+        Rollouts of unknown outcome are left out. NaN too where a tangle of thousands of nodes leaves more than
+        `chances.SETTLED` open.
         """
         tries, won = self.tries
         value = np.full(self.size, np.nan)
         np.divide(won, tries, out=value, where=tries > 0)
         known = ~np.isnan(self.success)
         at, end = known[self.rollout], np.flatnonzero(known)
-        u, t = self.u[at], self.t[at]
-        ended = np.bincount(self.ends[end], weights=self.success[end], minlength=self.size)
-        n = np.bincount(np.append(u, self.ends[end]), minlength=self.size)
-        for _ in range(_SWEEPS):
-            new = np.full(self.size, np.nan)
-            np.divide(np.bincount(u, weights=value[t], minlength=self.size) + ended, n, out=new, where=n > 0)
-            moved = np.abs(new - value) > 1e-9
-            value = new
-            if not moved.any():
-                break
-        return value
+        return chances(self.u[at], self.t[at], self.ends[end], self.success[end], value)
 
     def first_divergence(self, rollout: int, sibling: int) -> tuple[int, int] | None:
         """The step at which a rollout first does something else than its sibling in the same place, and that of the
@@ -226,7 +217,7 @@ class Graph:
                     "success": float(won[n] / tries[n]) if known else None,
                     "low": float(low[n]) if known else None,
                     "high": float(high[n]) if known else None,
-                    "value": float(self.value[n]) if known else None,
+                    "value": None if np.isnan(self.value[n]) else float(self.value[n]),
                     "label": led if state is None else shown(state),
                     "state": None if state is None else str(state),
                     "end": int(ended[n]),

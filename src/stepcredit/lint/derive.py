@@ -148,11 +148,18 @@ def outcome_range(rollout_outcome: Floats, rollout_group: Ints, tokens: Ints) ->
     top, bottom = np.full(_count(rollout_group), -np.inf), np.full(_count(rollout_group), np.inf)
     np.maximum.at(top, rollout_group[known], rollout_outcome[known])
     np.minimum.at(bottom, rollout_group[known], rollout_outcome[known])
-    return np.where(top >= bottom, top - bottom, np.nan)
+    most = np.finfo(float).max
+    far = top / 2 - bottom / 2 > most / 2  # no number holds it: the largest there is
+    wide: Floats = np.subtract(top, bottom, out=np.where(far, most, np.nan), where=(top >= bottom) & ~far)
+    return wide
 
 
 def scale(value: Floats) -> float:
-    return float(np.sqrt(np.mean(value * value))) if value.size else 0.0
+    if not value.size:
+        return 0.0
+    _, size = np.frexp(np.max(np.abs(value)))  # by a power of 2, exactly: the square of 1e308 is no number
+    small = np.ldexp(value, -size)
+    return float(np.ldexp(np.sqrt(np.mean(small * small)), size))
 
 
 def uniform(low: Floats, high: Floats, turns: Ints, tokens: Ints, scale: float, method: Declared | None = None) -> bool:

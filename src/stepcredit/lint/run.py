@@ -161,9 +161,13 @@ def _run(source: Source, rules: list[Found]) -> Report:
     not_checked: dict[str, str] = {}
     for name, rule, function in rules:
         try:
-            out = function(**table.arguments(function))
+            with np.errstate(over="raise", invalid="raise"):
+                out = function(**table.arguments(function))
         except _Missing as error:
             not_checked[name] = error.reason
+            continue
+        except FloatingPointError:
+            not_checked[name] = "its sums of these numbers are too large for numbers"
             continue
         if isinstance(out, NotChecked):
             not_checked[name] = out.reason

@@ -17,6 +17,10 @@ TREES = 100_000
 """Most trees of a file that are listed."""
 _TITLE = 160
 _KINDS = ("search", "label")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_PACKED = (_GZIP, _ZSTD)
+_LAST = 4096
+"""Bytes of the last row by which a file that grew is known again."""
 
 
 class _Node(msgspec.Struct):
@@ -61,35 +65,35 @@ class TreeFile:
     """A file of trees, which may still grow. A row that is none, as the last one of a file that is being written, is
     counted and passed over.
 
+    Args:
+        before: the file as it was: where it has only grown, what is new of it is read alone.
+
     Attributes:
-        listed: its trees. bad: rows that are none. error: why it cannot be read.
+        listed: its trees. bad: rows that are none. error: why it cannot be read. read: bytes that were read for this.
     """
 
     _known: ClassVar[dict[Path, "TreeFile"]] = {}
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: "TreeFile | None" = None) -> None:
         self.path, self.stamp = path, _stamp(path)
         self.listed: list[Listed] = []
-        self.bad = 0
         self.error: str | None = None
+        self.read = self._end = self._bad = 0
+        self._torn = False
         self._at: list[int] = []
-        decode = msgspec.json.Decoder(_Row).decode
+        self._last = b""
         try:
             with placed(path):
-                for at, line in self._lines(0):
-                    if not line.strip():
-                        continue
-                    try:
-                        one = Listed.of(decode(line))
-                    except (ValueError, RecursionError):
-                        self.bad += 1
-                        continue
-                    self.listed.append(one)
-                    self._at.append(at)
-                    if len(self.listed) >= TREES:
-                        break
+                if before is not None and self._goes_on(before):
+                    self.listed, self._at, self._bad = list(before.listed), list(before._at), before._bad
+                    self._end, self._last = before._end, before._last
+                self._take()
         except (DataError, EOFError, zlib.error) as error:
             self.error = str(error) or "the file ends early"
+
+    @property
+    def bad(self) -> int:
+        return self._bad + self._torn
 
     @classmethod
     def of(cls, path: Path) -> "TreeFile":
@@ -99,8 +103,38 @@ class TreeFile:
         if known is None or known.stamp != _stamp(path):
             if len(cls._known) > 100:
                 cls._known.clear()
-            known = cls._known[path] = cls(path)
+            known = cls._known[path] = cls(path, known)
         return known
+
+    def _take(self) -> None:
+        """The rows after those that are known."""
+        decode = msgspec.json.Decoder(_Row).decode
+        for at, line in self._lines(self._end):
+            self.read += len(line)
+            if len(self.listed) >= TREES:
+                break
+            try:
+                one = Listed.of(decode(line)) if line.strip() else None
+            except (ValueError, RecursionError):
+                if not line.endswith(b"\n"):  # it may still be being written
+                    self._torn = True
+                    break
+                self._bad, one = self._bad + 1, None
+            if one is not None:
+                self.listed.append(one)
+                self._at.append(at)
+            self._end, self._last = at + len(line), line[-_LAST:]
+
+    def _goes_on(self, before: "TreeFile") -> bool:
+        """Whether the file of before is the beginning of this one."""
+        if before.error or not before._last or self.stamp[0] < before._end:
+            return False
+        with self.path.open("rb") as raw:
+            if raw.read(4).startswith(_PACKED):
+                return False
+            raw.seek(before._end - len(before._last))
+            self.read += len(before._last)
+            return raw.read(len(before._last)) == before._last
 
     def row(self, place: int) -> dict[str, Any] | None:
         """A whole row."""
@@ -120,9 +154,9 @@ class TreeFile:
             magic = raw.read(4)
             raw.seek(0)
             stream: Any = raw
-            if magic.startswith(b"\x1f\x8b"):
+            if magic.startswith(_GZIP):
                 stream = gzip.GzipFile(fileobj=raw)
-            elif magic == b"\x28\xb5\x2f\xfd":
+            elif magic == _ZSTD:
                 stream = _unpacked(raw, start)
             if stream.seekable():
                 stream.seek(start)

@@ -10,6 +10,7 @@ import numpy as np
 
 from stepcredit.app.view import shown
 from stepcredit.app.view.rows import RUN_COLUMNS, Run, blame_shown, told_apart
+from stepcredit.app.view.stopping import Stop
 from stepcredit.data.records import Rollout, Step
 
 PAGE = 100
@@ -76,8 +77,12 @@ class Answers(ABC):
         """id, rollout, outcome, steps of the runs of a task."""
 
     @abstractmethod
-    def find(self, words: str, limit: int) -> dict[str, Any]:
-        """`/api/search`."""
+    def find(self, words: str, limit: int, stop: Stop | None = None) -> dict[str, Any]:
+        """`/api/search`.
+
+        Raises:
+            Stopped: nobody waits for it.
+        """
 
     def rollouts(self, gid: int) -> tuple[list[int], list[Rollout]]:
         """Ids and whole records of the runs of a task."""

@@ -20,6 +20,8 @@ STEPS = 50_000
 """Most steps of a part, where a task is not larger."""
 FIRST = ("gigpo", "hgpo", "salt", "stepcredit_graph")
 """Methods that stand first where they can run: what people mean by credit of steps."""
+OF_FILE = " of the file"
+"""Ends the name of credit that the file holds, as a trainer wrote it; it stands before all that is computed here."""
 _LINT_SHOWN = 50
 
 
@@ -75,7 +77,9 @@ class Building:
     def parts(self) -> Iterator[tuple[Part, Batch]]:
         """The parts, made as they are asked for, and the rollouts that each was made of."""
         batches = self.source.stream(steps=self.order.steps)
-        now: Batch | None = next(batches)
+        now: Batch | None = next(batches, None)
+        if now is None:  # rows that hold no run yet, as spans of one that has just begun
+            self.head.notes = [*self.source.notes, *([self.source.left_out] if self.source.left_out else [])]
         several, number = False, 0
         while now is not None:
             after = next(batches, None)
@@ -91,11 +95,11 @@ class Building:
 
     def _part(self, batch: Batch, number: int, several: bool) -> tuple[Part, Batch]:
         batch = with_some_states(batch, self.order.states, self.order.normalize)
-        credits = self._credits(batch, several)
-        names = [c.method for c in credits]
+        given, credits = self._of_file(batch), self._credits(batch, several)
+        names = [c.method for c in (*given, *credits)]
         made = part(
             batch,
-            credits,
+            [*given, *credits],
             names=names,
             first_run=self.runs,
             gids=lambda name: self._tasks.setdefault(name, len(self._tasks)),
@@ -110,6 +114,13 @@ class Building:
         self._cleaned(made)
         self._note(batch, made, names, found)
         return made, batch
+
+    def _of_file(self, batch: Batch) -> list[Credit]:
+        """The credit that the rows hold."""
+        names = [n.removeprefix("credit.") for n in batch.columns if n.startswith("credit.")]
+        shown = {n: (n if self.clean is None else self.clean.text(n)) + OF_FILE for n in names}
+        self._ran |= dict.fromkeys(shown.values())
+        return [Credit(shown[n], {}, batch[f"credit.{n}"], batch) for n in names]
 
     def _credits(self, batch: Batch, several: bool) -> list[Credit]:
         """By the methods asked for, else by all that the columns allow; those that compare steps first."""
@@ -173,14 +184,17 @@ def methods(names: Sequence[str], skipped: Mapping[str, str], *, sort: bool = Tr
         try:
             method = get(name)
             title, doc = method.card.title, (inspect.getdoc(method.function) or "").partition("\n\n")[0]
-        except UnknownName:  # credit that the caller made
-            title, doc = name, ""
+        except UnknownName:  # credit that the caller made, or the file holds
+            title, doc = name, "as it stands in the rows, not computed here" * name.endswith(OF_FILE)
         out.append({"name": name, "title": title, "doc": " ".join(doc.split()), "skipped": skipped.get(name)})
     return out
 
 
 def rank(name: str) -> tuple[int, int]:
-    """Where a method stands among others: those that tell the steps of a rollout apart by comparing them first."""
+    """Where a method stands among others: what the file holds, then those that tell the steps of a rollout apart by
+    comparing them."""
+    if name.endswith(OF_FILE):
+        return -1, 0
     try:
         compares = get(name).grouping is not None
     except UnknownName:

@@ -10,6 +10,7 @@ import webbrowser
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -34,10 +35,12 @@ from stepcredit.app.view.answers import Answers, Head
 from stepcredit.app.view.building import Order
 from stepcredit.app.view.download import bare, downloaded
 from stepcredit.app.view.export import LIMIT, export, export_labels
+from stepcredit.app.view.growing import Growing
 from stepcredit.app.view.kinds import kinds_of_files
-from stepcredit.app.view.looking import Growing, Looking
+from stepcredit.app.view.looking import Looking, same
 from stepcredit.app.view.marks import Marks, check_file, default_file
 from stepcredit.app.view.memory import Memory
+from stepcredit.app.view.news import News
 from stepcredit.app.view.query import Query
 from stepcredit.app.view.store import Store, cache_folder
 from stepcredit.data.redact import Redactor
@@ -133,13 +136,9 @@ def view(
         apart(traces=Path(name), export=export_to, labels=labels)
     with ExitStack() as stack:
         given = [_local(f, stack) for f in files]
-        kinds = kinds_of_files([g.path for g in given])
-        digests = {g.path: g.digest for g in given}
-        runs = [_Given(path, digests.get(path, "")) for path in kinds["runs"]]
-        others = {kind: [Path(p) for p in paths] for kind, paths in kinds.items() if kind != "runs" and paths}
-        order = Order(
-            tuple(g.path for g in runs),
-            tuple(g.digest for g in runs),
+        asked = Order(
+            (),
+            (),
             format,
             tuple(map),
             on_error.value,
@@ -151,16 +150,29 @@ def view(
             tuple(judging.diagnosers()) if diagnose else (),
             export_to is not None if redact is None else redact,
         )
+        order, others = _sorted(given, asked)
         names = [bare(f) for f in files]
         empty = Memory([], Head(title=title(names), source=", ".join(names)))
-        store = Store(order, cache_folder(cache), empty.head.title, empty.head.source) if runs else None
+        words = cache_folder(cache), empty.head.title, empty.head.source
+        news = News([g.path for g in given], order.files, (p for paths in others.values() for p in paths))
+        store = Store(order, *words) if order.files else None
         kept = Marks(marks or [default_file(files)], rater)
         if store is not None:
             stack.callback(store.drop)
         clean = Redactor() if order.redact else None
         if export_to is None and labels is None:
-            wash = {} if clean is None else {"clean": clean.value}
-            looking = Looking(empty, kept, others, **wash) if store is None else Growing(store, kept, others, **wash)
+            wash = same if clean is None else clean.value
+
+            def anew() -> tuple[Store, Mapping[str, Sequence[Path]]]:
+                order, others = _sorted(given, asked)
+                return Store(order, *words), others
+
+            looking = (
+                Looking(empty, kept, others, wash)
+                if store is None
+                else Growing(store, kept, others, wash, anew=anew, news=news)
+            )
+            stack.callback(looking.close)
             _serve(looking, host, port, open)
             return
         answers: Answers = empty
@@ -227,6 +239,15 @@ def _local(name: str, stack: ExitStack) -> _Given:
         return _Given(str(at), file_digest(file, "sha256").hexdigest())
 
 
+def _sorted(given: Sequence[_Given], asked: Order) -> tuple[Order, dict[str, list[Path]]]:
+    """(what is asked, of the files that hold runs now; the other files by kind)."""
+    kinds = kinds_of_files([g.path for g in given])
+    digests = {g.path: g.digest for g in given}
+    runs = tuple(kinds["runs"])
+    others = {kind: [Path(p) for p in paths] for kind, paths in kinds.items() if kind != "runs" and paths}
+    return replace(asked, files=runs, digests=tuple(digests.get(path, "") for path in runs)), others
+
+
 def _serve(looking: Looking, host: str, port: int, browse: bool) -> None:
     """Until interrupted, or until the files turn out to be none."""
     beyond = host not in server.LOOPBACK
@@ -268,7 +289,7 @@ async def _watch(looking: Looking) -> None:
         raise error
     if error is not None:
         note(f"reading stopped: {error}", "yellow")
-    elif looking.answers is not None:
+    elif isinstance(looking, Growing) and looking.answers is not None:
         counts = looking.answers.counts()
         await asyncio.to_thread(looking.runs)  # so that the table is there when it is asked for
         note(f"read {counts['runs']:,} runs of {counts['groups']:,} tasks, {counts['steps']:,} steps")

@@ -12,7 +12,7 @@ from stepcredit.app.view.answers import Answers, Head
 from stepcredit.app.view.building import methods, without_secret_names
 from stepcredit.app.view.judging import FIRST, Verdicts, described, judge, told
 from stepcredit.app.view.looking import Looking
-from stepcredit.app.view.marks import Marks, labeled
+from stepcredit.app.view.marks import Marks, Placed, labeled
 from stepcredit.app.view.memory import Memory
 from stepcredit.app.view.rows import part
 from stepcredit.app.view.shown import plain
@@ -202,7 +202,7 @@ def export_labels(path: Path, answers: Answers, marks: Marks) -> int:
     Raises:
         StepCreditError: no run is marked. DataError: the file cannot be written.
     """
-    given = marks.all()
+    given = Placed(marks, answers).marks()
     named = {(m.group, m.rollout) for m in given}
     columns = answers.columns()
     gids = dict.fromkeys(
@@ -239,7 +239,7 @@ def _answers(looking: Looking, chosen: Sequence[int]) -> dict[str, Any]:
         "/api/state": {**looking.state("export"), "left_out": left},
         "/api/runs": {"total": len(kept), "columns": columns},
         "/api/marks": {"marks": [] if marked is None else [m for m in marked.all() if m["id"] in here]},
-        "/api/agreement": {} if looking.marks is None else looking.marks.agreement(),
+        "/api/agreement": looking.agreement(),
         "/api/trees": looking.trees(),
         "/api/dynamics": looking.dynamics(),
         "/api/bench": looking.boards(),

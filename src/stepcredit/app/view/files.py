@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stepcredit.app.view import words
 from stepcredit.app.view.answers import Head
@@ -119,7 +120,7 @@ def write_steps(folder: Path, number: int, part: Part) -> None:
         if values.dtype.kind == "O":
             columns[name] = pa.array([_safe(v) for v in values.tolist()], pa.string())
         else:
-            columns[name] = pa.array(values.astype(np.float32))
+            columns[name] = pa.array(_narrow(values))
     table = pa.table(columns)
     _write(folder / f"numbers-{number:04}.parquet", [table], table.schema, _NUMBER_ROWS)
     schema = pa.schema(
@@ -243,6 +244,14 @@ def _text_row(run: int, i: int, step: Step) -> dict[str, Any]:
         "calls": _safe(calls),
         "rest": encoded(rest),
     }
+
+
+def _narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in half the room, where all of them have a place there."""
+    size = np.abs(values)
+    narrow = np.finfo(np.float32)
+    fits = ~np.isfinite(size) | (size == 0) | ((size >= narrow.tiny) & (size <= narrow.max))
+    return values.astype(np.float32) if fits.all() else values.astype(np.float64)
 
 
 def _write(path: Path, tables: Sequence[Any] | Iterator[Any], schema: Any, rows: int) -> None:

@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +12,13 @@ from stepcredit import __version__
 from stepcredit.app.view import boards, dynamics, graphs, trees
 from stepcredit.app.view.answers import Answers
 from stepcredit.app.view.marks import Mark, Marks, Placed
-from stepcredit.app.view.query import Query
-from stepcredit.app.view.store import Store
+from stepcredit.app.view.news import stamp
 from stepcredit.diagnose.errors import ERRORS
 from stepcredit.errors import StepCreditError
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
+    """A value as it is."""
     return value
 
 
@@ -52,18 +53,34 @@ class Looking:
         answers: Answers | None,
         marks: Marks | None = None,
         files: Mapping[str, Sequence[Path]] | None = None,
-        clean: Callable[[Any], Any] = _same,
+        clean: Callable[[Any], Any] = same,
     ) -> None:
         self.answers, self.marks, self.files, self.clean = answers, marks, dict(files or {}), clean
         self.reading = Reading()
         self.error: StepCreditError | None = None
         self.token = secrets.token_urlsafe(24)
         self.lock = threading.RLock()
+        self.version = 0
         self._placed: tuple[Answers, int, Placed] | None = None
         self._made: dict[str, tuple[Any, Any]] = {}
 
     def refresh(self) -> None:
         """See what is new. Nothing here: what is in memory does not grow."""
+
+    def news(self) -> dict[str, Any]:
+        """`/api/news`. version: of the index; it rises with each one that took another's place. traces: what of the
+        files is new since, in words. files: another whenever a file of trees, training or boards is.
+        """
+        self.refresh()
+        return {"version": self.version, "traces": None, "files": self._stamps()}
+
+    def again(self) -> dict[str, Any]:
+        """Read the traces as they are now: `POST /api/again`. Answers `news`.
+
+        Raises:
+            StepCreditError: what is in memory has no files.
+        """
+        raise StepCreditError("these runs were not read from files")
 
     def there(self) -> Answers:
         """The index.
@@ -80,19 +97,23 @@ class Looking:
         """`/api/state`."""
         self.refresh()
         head = None if self.answers is None else self.answers.head
-        bad = [] if self.marks is None else [f"{n} lines of {f} are no marks" for f, n in self.marks.bad.items()]
         return {
             "title": "stepcredit" if head is None else head.title,
             "source": "" if head is None else head.source,
             "version": __version__,
             "mode": mode,
             "reading": dict(self.reading.__dict__),
+            "read": self.version,
             "counts": {"groups": 0, "runs": 0, "steps": 0} if self.answers is None else self.answers.counts(),
             "methods": [] if head is None else head.methods,
             "diagnosers": [] if head is None else head.diagnosers,
             "evidence": [] if head is None else head.evidence,
             "left_out": None if head is None else head.left_out,
-            "notes": [*([] if head is None else head.notes), *bad, *trees.notes(self.files.get("trees", ()))],
+            "notes": [
+                *([] if head is None else head.notes),
+                *self._notes_on_marks(),
+                *trees.notes(self.files.get("trees", ())),
+            ],
             "lint": [] if head is None else head.lint,
             "comparison": [] if head is None else head.comparison,
             "pages": self.pages(),
@@ -142,7 +163,7 @@ class Looking:
     def trees(self) -> list[dict[str, Any]]:
         """`/api/trees`."""
         found: list[dict[str, Any]] = self._once(
-            "trees", lambda: self.clean(trees.trees(self.answers, self.files.get("trees", ())))
+            "trees", lambda: self.clean(trees.trees(self.answers, self.files.get("trees", ()))), "trees"
         )
         return found
 
@@ -156,12 +177,15 @@ class Looking:
         found: dict[str, Any] = self._once(
             "dynamics",
             lambda: self.clean(dynamics.dynamics(self.answers, self.files.get("dynamics", ()))),
+            "dynamics",
         )
         return found
 
     def boards(self) -> dict[str, Any]:
         """`/api/bench`."""
-        found: dict[str, Any] = self._once("bench", lambda: self.clean(boards.boards(self.files.get("bench", ()))))
+        found: dict[str, Any] = self._once(
+            "bench", lambda: self.clean(boards.boards(self.files.get("bench", ()))), "bench"
+        )
         return found
 
     def mark(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +205,15 @@ class Looking:
             raise StepCreditError(f"there is no run {id!r} to mark")
         if not isinstance(step, int) or isinstance(step, bool) or not -1 <= step < run.n:
             raise StepCreditError(f"run {id} has {run.n} steps; got {step!r}")
+        if any(given.get(n, told) != told for n, told in zip(("group", "rollout"), name, strict=True)):
+            raise StepCreditError(
+                f"run {id} is now {' / '.join(name)}", hint="the traces were read again: load the page"
+            )
+        if not marked.alone(run.id):
+            raise StepCreditError(
+                f"several runs are called {' / '.join(name)}, and a mark names its run",
+                hint="give each a name of its own",
+            )
         if not all(t is None or isinstance(t, str) for t in texts):
             raise StepCreditError("error, note and rater are texts")
         label = given.get("label")
@@ -196,6 +229,13 @@ class Looking:
         )
         return marked.shown(self.marks.add(made))
 
+    def agreement(self) -> dict[str, Any]:
+        """`/api/agreement`, over the steps that are here."""
+        marked = self.placed()
+        if self.marks is None or marked is None:
+            return {"raters": [], "pairs": [], "counts": {}}
+        return self.marks.agreement(marked.marks())
+
     def placed(self) -> Placed | None:
         """The marks by number of the run."""
         if self.marks is None or self.answers is None:
@@ -209,9 +249,27 @@ class Looking:
     def close(self) -> None:
         """Nothing to let go."""
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What was made of the index as it is; made anew when it has grown."""
-        version = None if self.answers is None else (self.reading.done, *self.answers.counts().values())
+    def _notes_on_marks(self) -> list[str]:
+        if self.marks is None:
+            return []
+        out = [f"{n} lines of {f} are no marks" for f, n in self.marks.bad.items()]
+        marked = self.placed() if self.reading.done else None  # before, their runs may still come
+        strays = 0 if marked is None else marked.strays()
+        if strays:
+            one = strays == 1
+            names = ", ".join(map(str, self.marks.files))
+            said = f"{strays:,} mark{'' if one else 's'} in {names} {'is' if one else 'are'} on no step of these runs"
+            out.append(f"{said}: kept there, not shown")
+        return out
+
+    def _stamps(self) -> str:
+        told = {kind: stamp(paths) for kind, paths in self.files.items()}
+        return blake2b(repr(told).encode(), digest_size=8).hexdigest()
+
+    def _once(self, name: str, make: Callable[[], Any], kind: str = "") -> Any:
+        """What was made of the index as it is, and of the files of a kind; made anew when these are others."""
+        counts = () if self.answers is None else (self.reading.done, *self.answers.counts().values())
+        version = (self.version, *counts, stamp(self.files.get(kind, ())))
         known = self._made.get(name)
         if known is None or known[0] != version:
             with self.lock:
@@ -219,54 +277,3 @@ class Looking:
                     self._made.clear()
                 known = self._made[name] = (version, make())
         return known[1]
-
-
-@dataclass
-class _Seen:
-    parts: int = 0
-    stage: str = ""
-    done: bool = False
-
-
-class Growing(Looking):
-    """An index of the cache, from its first part on."""
-
-    def __init__(
-        self,
-        store: Store,
-        marks: Marks | None = None,
-        files: Mapping[str, Sequence[Path]] | None = None,
-        clean: Callable[[Any], Any] = _same,
-    ) -> None:
-        super().__init__(None, marks, files, clean)
-        self.store, self._seen = store, _Seen()
-        self.reading = Reading(done=False, share=None, what="opening the files")
-
-    def refresh(self) -> None:
-        if self._seen.done:
-            return
-        with self.lock:
-            try:
-                kept = self.store.look()
-            except StepCreditError as error:
-                self.error, self._seen.done = error, True
-                self.reading = Reading(True, None, "", str(error))
-                return
-            if kept is None:
-                return
-            now = _Seen(len(kept.first) - 1, kept.stage, kept.done)
-            if now == self._seen:
-                return
-            if now.parts and self.answers is None:
-                self.answers = Query(self.store.folder, self.store.root)
-            elif isinstance(self.answers, Query):
-                self.answers.move(self.store.folder)
-            self._seen = now
-            what = f"{kept.stage}: {kept.first[-1]:,} runs so far" if kept.stage else ""
-            self.reading = Reading(kept.done, kept.share, what)
-
-    def close(self) -> None:
-        """End the making, let the engine go."""
-        self.store.drop()
-        if isinstance(self.answers, Query):
-            self.answers.close()

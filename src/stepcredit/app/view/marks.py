@@ -147,9 +147,13 @@ class Marks:
             return None
         return mark if mark.label in LABELS and mark.step >= -1 else None
 
-    def agreement(self) -> dict[str, Any]:
-        """`/api/agreement`: raters, pairs (steps that both labeled), counts of labels by rater."""
-        marks = [m for m in self.all() if m.label is not None]
+    def agreement(self, given: Sequence[Mark] | None = None) -> dict[str, Any]:
+        """`/api/agreement`: raters, pairs (steps that both labeled), counts of labels by rater.
+
+        Args:
+            given: the marks that are compared; all of them if not given.
+        """
+        marks = [m for m in (self.all() if given is None else given) if m.label is not None]
         raters = sorted({m.rater for m in marks})
         said = {r: {m.place: m.label for m in marks if m.rater == r} for r in raters}
         pairs = []
@@ -181,19 +185,31 @@ def default_file(paths: Sequence[str]) -> Path:
 class Placed:
     """Marks as the page knows them: by number of the run.
 
-    Looks runs up by their names, so that marks outlive an index.
+    Looks runs up by their names, so that marks outlive an index. A mark on a run that is not here, on a step that the
+    run does not have, or on a name that several runs have (1 and "1") is nobody's: it stays in its file.
     """
 
     def __init__(self, marks: Marks, answers: Answers) -> None:
         self._marks = marks
         columns = answers.columns()
         self._names = list(zip(columns["group"], columns["rollout"], strict=True))
-        self._ids = {name: id for id, name in zip(columns["id"], self._names, strict=True)}
+        self._steps = dict(zip(columns["id"], columns["steps"], strict=True))
+        self._ids: dict[tuple[str, str], int | None] = {}
+        for id, name in zip(columns["id"], self._names, strict=True):
+            self._ids[name] = None if name in self._ids else id
         self.size = len(self._names)
 
+    def marks(self) -> list[Mark]:
+        """Marks on steps that are here."""
+        return [m for m in self._marks.all() if self._fits(m)]
+
+    def strays(self) -> int:
+        """How many marks are on none."""
+        return sum(not self._fits(m) for m in self._marks.all())
+
     def all(self) -> list[dict[str, Any]]:
-        """Marks on runs that are here: id, step, label, error, note, rater, time."""
-        return [self.shown(m) for m in self._marks.all() if (m.group, m.rollout) in self._ids]
+        """Marks on steps that are here: id, step, label, error, note, rater, time."""
+        return [self.shown(m) for m in self.marks()]
 
     def of(self, id: int) -> list[dict[str, Any]]:
         """The marks on one run."""
@@ -208,10 +224,18 @@ class Placed:
         """Task and name of a run."""
         return self._names[id] if 0 <= id < self.size else None
 
+    def alone(self, id: int) -> bool:
+        """Whether no other run has the name of this one."""
+        return self._ids[self._names[id]] == id
+
     def shown(self, mark: Mark) -> dict[str, Any]:
         """A mark for the page."""
         out: dict[str, Any] = msgspec.structs.asdict(mark)
         return {"id": self._ids.get((mark.group, mark.rollout)), **out}
+
+    def _fits(self, mark: Mark) -> bool:
+        id = self._ids.get((mark.group, mark.rollout))
+        return id is not None and mark.step < self._steps[id]
 
 
 def labeled(rollouts: Sequence[Rollout], marks: Sequence[Mark]) -> Iterator[Rollout]:

@@ -6,6 +6,7 @@ from typing import Any
 from stepcredit.app.view import shown
 from stepcredit.app.view.answers import Answers, Head
 from stepcredit.app.view.rows import RUN_COLUMNS, Part, Run
+from stepcredit.app.view.stopping import Stop
 from stepcredit.data.records import Step, replies_of
 
 _AROUND = 60
@@ -55,10 +56,12 @@ class Memory(Answers):
             for r in self.members(gid)
         ]
 
-    def find(self, words: str, limit: int) -> dict[str, Any]:
+    def find(self, words: str, limit: int, stop: Stop | None = None) -> dict[str, Any]:
         hits: list[dict[str, Any]] = []
         total = 0
         for run in self._runs if words else []:
+            if stop is not None:
+                stop.look()
             for i, step in enumerate(self.steps(run.id, 0, run.n)):
                 found = next(((w, t) for w, t in texts(step) if words.lower() in t.lower()), None)
                 if found is not None:

@@ -19,6 +19,7 @@ from stepcredit.app.view.answers import Answers, Head
 from stepcredit.app.view.files import Kept, read_head, run_of, step_of
 from stepcredit.app.view.memory import snippet
 from stepcredit.app.view.rows import RUN_COLUMNS, Run
+from stepcredit.app.view.stopping import Stop
 from stepcredit.app.view.words import places
 from stepcredit.data.records import Rollout, Step
 from stepcredit.errors import StepCreditError
@@ -145,18 +146,19 @@ class Query(Answers):
         columns = self.columns()
         return [{n: columns[n][i] for n in ("id", "rollout", "outcome", "steps")} for i in self._mates.get(gid, [])]
 
-    def find(self, words: str, limit: int) -> dict[str, Any]:
+    def find(self, words: str, limit: int, stop: Stop | None = None) -> dict[str, Any]:
+        stop = Stop() if stop is None else stop
         if not words or not self._parts:
             return {"hits": [], "total": 0, "cut": False}
         hits: list[dict[str, Any]] = []
-        tasks = self._rows(_TASKS, ("runs", None), words=words, most=limit + 1)
+        tasks = self._rows(_TASKS, ("runs", None), stop, words=words, most=limit + 1)
         columns = self.columns()
         for row in tasks[:limit]:
             texts = (row["task"], columns["rollout"][row["id"]], columns["group"][row["id"]])
             text = next((t for t in texts if t and words.lower() in t.lower()), row["task"] or "")
             hits.append({"id": row["id"], "step": None, "where": "task", "snippet": snippet(text, words)})
-        found = self._places(words)
-        held = self._texts(found[: max(limit - len(hits), 0)])
+        found = self._places(words, stop)
+        held = self._texts(found[: max(limit - len(hits), 0)], stop)
         for run, step, place in found[: len(held)]:
             text = held[run, step][place] or ""
             hits.append({"id": run, "step": step, "where": place, "snippet": snippet(text, words)})
@@ -164,25 +166,25 @@ class Query(Answers):
         total = len(found) + len(tasks)
         return {"hits": hits, "total": total if counted else None, "cut": not counted or total > len(hits)}
 
-    def _places(self, words: str) -> list[tuple[int, int, str]]:
+    def _places(self, words: str, stop: Stop) -> list[tuple[int, int, str]]:
         """Run, step and field of each step that holds the words."""
         tries = 0
         while True:
             tries += 1
             paths = self._paths("words", None)
             try:
-                return places(paths, words, _MOST + 1)[: _MOST + 1]
+                return places(paths, words, _MOST + 1, stop)[: _MOST + 1]
             except (OSError, ValueError) as error:
                 self._retry(error, paths, tries)
 
-    def _texts(self, places: Sequence[tuple[int, int, str]]) -> dict[tuple[int, int], dict[str, Any]]:
+    def _texts(self, places: Sequence[tuple[int, int, str]], stop: Stop) -> dict[tuple[int, int], dict[str, Any]]:
         """The texts of some steps."""
         out: dict[tuple[int, int], dict[str, Any]] = {}
         for part, some in groupby(places, key=lambda p: self._part(p[0])):
             mine = [(run, step) for run, step, _ in some]
             keys = [run * 4294967296 + step for run, step in mine]
             where = {"low": mine[0][0], "high": mine[-1][0], "places": keys}
-            out |= {(row["run"], row["step"]): row for row in self._rows(_FOUND, ("texts", part), **where)}
+            out |= {(row["run"], row["step"]): row for row in self._rows(_FOUND, ("texts", part), stop, **where)}
         return out
 
     def close(self) -> None:
@@ -205,9 +207,8 @@ class Query(Answers):
         ending = "arrow" if kind == "words" else "parquet"
         return [folder / f"{name}-{n:04}.{ending}" for name, n in zip(names, numbers, strict=True)]
 
-    def _engine_rows(self, statement: str, where: _Where, **given: Any) -> Any:
-        with self._lock:
-            cursor = self._engine.cursor()
+    def _engine_rows(self, statement: str, where: _Where, cursor: Any = None, **given: Any) -> Any:
+        cursor = self._cursor() if cursor is None else cursor
         tries = 0
         while True:
             tries += 1
@@ -239,10 +240,16 @@ class Query(Answers):
         columns = zip(*rows, strict=True) if rows else ([] for _ in names)
         return {n: list(c) for n, c in zip(names, columns, strict=True)}
 
-    def _rows(self, statement: str, where: _Where, **given: Any) -> list[dict[str, Any]]:
-        found = self._engine_rows(statement, where, **given)
-        names = [d[0] for d in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    def _rows(self, statement: str, where: _Where, till: Stop | None = None, /, **given: Any) -> list[dict[str, Any]]:
+        cursor = self._cursor()
+        with (Stop() if till is None else till).during(cursor.interrupt):
+            found = self._engine_rows(statement, where, cursor, **given)
+            names = [d[0] for d in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def _cursor(self) -> Any:
+        with self._lock:
+            return self._engine.cursor()
 
 
 def _opened(engine: Any, root: Path) -> Any:

@@ -14,6 +14,7 @@ from stepcredit.app.console import silent
 from stepcredit.app.view import page
 from stepcredit.app.view.answers import PAGE
 from stepcredit.app.view.looking import Looking
+from stepcredit.app.view.stopping import Stop, Stopped
 from stepcredit.errors import StepCreditError
 from stepcredit.plugins import extra
 
@@ -31,6 +32,8 @@ _HEADERS = {
 }
 _RUNS_INSIDE = 2000
 _NUMBER = "[0-9]{1,15}"
+_LOOK = 0.1
+"""Seconds between two looks at whether a client is still there."""
 
 
 def application(looking: Looking, *, hosts: Sequence[str] = ()) -> Any:
@@ -56,6 +59,7 @@ def application(looking: Looking, *, hosts: Sequence[str] = ()) -> Any:
     for path, handler in (
         ("/", door.page),
         ("/api/state", door.plain(looking.state)),
+        ("/api/news", door.plain(looking.news)),
         ("/api/runs", door.plain(looking.runs)),
         (f"/api/run/{{id:{_NUMBER}}}", door.run),
         (f"/api/run/{{id:{_NUMBER}}}/steps", door.steps),
@@ -71,6 +75,7 @@ def application(looking: Looking, *, hosts: Sequence[str] = ()) -> Any:
     ):
         app.router.add_get(path, handler)
     app.router.add_post("/api/marks", door.mark)
+    app.router.add_post("/api/again", door.plain(looking.again))
     return app
 
 
@@ -170,7 +175,16 @@ class _Door:
     async def search(self, http: Any) -> Any:
         """Where words occur."""
         words, limit = http.query.get("q", "")[:1000], min(self._whole(http, "limit", 200), 1000)
-        return await self._answer(lambda: self._look.there().find(words, limit))
+        stop = Stop()
+        work = asyncio.ensure_future(self._answer(lambda: self._look.there().find(words, limit, stop)))
+        while not (await asyncio.wait({work}, timeout=_LOOK))[0]:
+            if http.transport is None or http.transport.is_closing():  # the page has gone, or asks for other words
+                stop.set()
+                break
+        try:
+            return await work
+        except Stopped:
+            return self._error(499, "nobody waits for this")
 
     async def marks(self, http: Any) -> Any:
         """All marks on runs that are here."""
@@ -183,10 +197,7 @@ class _Door:
 
     async def agreement(self, http: Any) -> Any:
         """How far raters agree."""
-        marks = self._look.marks
-        return await self._answer(
-            lambda: {"raters": [], "pairs": [], "counts": {}} if marks is None else marks.agreement()
-        )
+        return await self._answer(self._look.agreement)
 
     async def mark(self, http: Any) -> Any:
         """Keep a mark."""

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stepcredit.app.view._tree_files import TREES, Listed, TreeFile
 from stepcredit.app.view.answers import Answers
 from stepcredit.app.view.rows import brief, key
 from stepcredit.app.view.shown import strings
 from stepcredit.data.records import Step
+from stepcredit.ops.center import cell_mean
 
 NODES = 20_000
 """Most nodes of an answer."""
@@ -211,11 +214,11 @@ def _shared(id: str, answers: Answers, gid: int) -> dict[str, Any] | None:
         return None
     nodes: list[dict[str, Any]] = [_step_node(0, None, "", None)]
     known: dict[tuple[int, str | None], int] = {}
-    passed: dict[int, list[float]] = {}
+    passed: list[tuple[int, float]] = []
     for run in runs:
         at = 0
         outcome = run.record.outcome
-        passed.setdefault(0, []).append(math.nan if outcome is None else outcome)
+        reached = [0]
         for step in answers.steps(run.id, 0, run.n):
             name = (at, step.id or key((step.text, step.action, repr(step.tool_calls))))
             child = known.get(name)
@@ -223,13 +226,13 @@ def _shared(id: str, answers: Answers, gid: int) -> dict[str, Any] | None:
                 child = known[name] = len(nodes)
                 seen = None if step.observation is None else str(step.observation)
                 nodes.append(_step_node(child, at, _done(step), seen))
-            passed.setdefault(child, []).append(math.nan if outcome is None else outcome)
+            reached.append(child)
             at = child
         nodes[at].update(ended=True, outcome=outcome, run=run.id, status="ended")
-    for k, outcomes in passed.items():
-        told = [v for v in outcomes if v == v]
-        nodes[k]["visits"] = len(outcomes)
-        nodes[k]["value"] = sum(told) / len(told) if told else None
+        passed += [(k, math.nan if outcome is None else outcome) for k in reached]
+    place, outcomes = (np.array(column) for column in zip(*passed, strict=True))
+    for node, value, visits in zip(nodes, cell_mean(outcomes, place), np.bincount(place), strict=True):
+        node.update(value=_number(float(value)), visits=int(visits))
     first = runs[0].record
     return {
         "id": id,

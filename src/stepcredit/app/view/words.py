@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from stepcredit.app.view.stopping import Stop
+
 PLACES = ("text", "reasoning", "calls", "observation")
 """Of a step whose texts hold the words in several places the first is told."""
 _END = b"\xff"
@@ -41,12 +43,13 @@ def block(rows: Sequence[Mapping[str, Any]]) -> Any:
     )
 
 
-def places(files: Sequence[Path], words: str, most: int) -> list[_Place]:
+def places(files: Sequence[Path], words: str, most: int, stop: Stop | None = None) -> list[_Place]:
     """Steps that hold the words, in order, those of whole blocks until there are `most`.
 
     Raises:
-        OSError: a file is not there. ValueError: it is none of ours.
+        OSError: a file is not there. ValueError: it is none of ours. Stopped: nobody waits for them.
     """
+    stop = Stop() if stop is None else stop
     wanted = folded(words)
     if not wanted or _END in wanted:
         return []
@@ -54,7 +57,9 @@ def places(files: Sequence[Path], words: str, most: int) -> list[_Place]:
     threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         blocks = _blocks(files)
-        waiting = [pool.submit(_found, *b, wanted, most) for _, b in zip(range(2 * threads), blocks, strict=False)]
+        waiting = [
+            pool.submit(_found, *b, wanted, most, stop) for _, b in zip(range(2 * threads), blocks, strict=False)
+        ]
         while waiting:
             out += waiting.pop(0).result()
             if len(out) >= most:
@@ -63,7 +68,7 @@ def places(files: Sequence[Path], words: str, most: int) -> list[_Place]:
                 break
             following = next(blocks, None)
             if following is not None:
-                waiting.append(pool.submit(_found, *following, wanted, most))
+                waiting.append(pool.submit(_found, *following, wanted, most, stop))
     return out
 
 
@@ -77,10 +82,11 @@ def _blocks(files: Sequence[Path]) -> Iterator[tuple[Any, int]]:
             yield path, number
 
 
-def _found(path: Path, number: int, wanted: bytes, most: int) -> list[_Place]:
+def _found(path: Path, number: int, wanted: bytes, most: int, stop: Stop) -> list[_Place]:
     """Of one block."""
     import pyarrow as pa
 
+    stop.look()
     with pa.memory_map(str(path)) as source:
         batch = pa.ipc.open_file(source).get_batch(number)
         column = batch.column("words")

@@ -31,7 +31,7 @@ def outcome_ignored(
     top, bottom = np.full(mixed.size, -np.inf), np.full(mixed.size, np.inf)
     np.maximum.at(top, rollout_group[live], high[live])
     np.minimum.at(bottom, rollout_group[live], low[live])
-    silent = np.flatnonzero(mixed & (top - bottom <= 1e-9 * scale))
+    silent = np.flatnonzero(mixed & (top / 2 - bottom / 2 <= 0.5e-9 * scale))
     if silent.size == 0:
         return []
     n = int(mixed.sum())

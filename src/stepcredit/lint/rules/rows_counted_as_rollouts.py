@@ -33,9 +33,11 @@ def rows_counted_as_rollouts(
     away = group_centered == -1
     size = group_scale.size
     x = np.nan_to_num(credit)
+    _, power = np.frexp(np.max(np.abs(x), initial=0.0))
+    x = np.ldexp(x, -power)  # by a power of 2, exactly: sums of 1e308 are no numbers
     total = np.bincount(rollout_group, weights=x * weights, minlength=size)
     mean = total / np.maximum(np.bincount(rollout_group, weights=weights, minlength=size), 1)
-    by_rows = np.abs(mean) <= ZERO * group_scale
+    by_rows = np.abs(mean) <= ZERO * np.ldexp(group_scale, -power)
     ragged = np.zeros(size, bool)
     ragged[rollout_group[weights != _first(weights, rollout_group, size)[rollout_group]]] = True
     told = away & ragged

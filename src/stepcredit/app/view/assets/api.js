@@ -3,7 +3,7 @@
 
   /* Where answers come from: parts of the page itself, then the server; see base.js.
 
-     SC.api.get(path, {fresh}) -> promise   SC.api.post(path, body)   SC.api.forget(start)   SC.useApi(path)
+     SC.api.get(path, {fresh, signal}) -> promise   SC.api.post(path, body)   SC.api.forget(start)   SC.useApi(path)
      SC.textsOf(step): [[where, text], …]   SC.findIn(step, words): {where, snippet} or null */
 
   const { given, useState, useEffect } = SC;
@@ -23,7 +23,7 @@
   class Missing extends Error {}
   SC.Missing = Missing;
   const kept = new Map();
-  async function ask(path) {
+  async function ask(path, signal) {
     const [bare, rest] = path.split("?", 2),
       query = new URLSearchParams(rest ?? "");
     const node = parts.get(path) ?? parts.get(bare);
@@ -35,10 +35,10 @@
       return { from, to, steps: value.steps.slice(from - value.from, to - value.from) };
     }
     if (SC.api.exported()) {
-      if (bare === "/api/search") return SC.api.searchHere(query.get("q"), Number(query.get("limit") ?? 200));
+      if (bare === "/api/search") return SC.api.searchHere(query.get("q"), Number(query.get("limit") ?? 200), signal);
       throw new Missing("This page is an export and holds only a part of the runs; this is not in it.");
     }
-    return SC.api.ask(path);
+    return SC.api.ask(path, signal);
   }
   SC.api = {
     exported: () => location.protocol === "file:" || SC.store.state?.mode === "export",
@@ -56,21 +56,25 @@
         });
       return value;
     },
-    get(path, { fresh = false } = {}) {
+    /** signal: who asks no longer waits, nor does anybody else. */
+    get(path, { fresh = false, signal } = {}) {
       if (fresh || !kept.has(path)) {
-        const answer = ask(path);
+        const answer = ask(path, signal),
+          drop = () => kept.get(path) === answer && kept.delete(path);
         kept.set(path, answer);
-        answer.catch(() => kept.delete(path));
+        signal?.addEventListener("abort", drop);
+        answer.catch(drop);
         if (kept.size > 300) kept.delete(kept.keys().next().value);
       }
       return kept.get(path);
     },
     /** Past all parts and what is kept: the server itself. */
-    async ask(path) {
+    async ask(path, signal) {
       let answer;
       try {
-        answer = await fetch(path, { headers: { Accept: "application/json" }, credentials: "same-origin" });
-      } catch {
+        answer = await fetch(path, { headers: { Accept: "application/json" }, credentials: "same-origin", signal });
+      } catch (error) {
+        if (signal?.aborted) throw error;
         throw new Error("The server does not answer. Is stepcredit view still running?");
       }
       return SC.api.read(answer);
@@ -88,12 +92,13 @@
         }),
       ),
     /** Text search over the steps that an export holds. */
-    async searchHere(q, limit) {
+    async searchHere(q, limit, signal) {
       const words = q.toLowerCase(),
         hits = [];
       let total = 0;
       for (const [path, node] of parts) {
         if (!path.endsWith("/steps")) continue;
+        signal?.throwIfAborted();
         const id = SC.decode(path.split("/")[3]);
         for (const step of (await unfold(node)).steps) {
           const hit = SC.findIn(step, words);
@@ -134,9 +139,11 @@
     }
     return null;
   };
-  /** {data, error, retry}: data of the last path asked for, null while it is on its way. */
+  /** {data, error, retry}: data of the last path asked for, null while it is on its way; asked for anew when files are
+      others. */
   SC.useApi = (path) => {
-    const [got, set] = useState({ path: null, data: null, error: null }),
+    const { files } = SC.useStore(),
+      [got, set] = useState({ path: null, data: null, error: null }),
       [round, again] = useState(0);
     useEffect(() => {
       let live = true,
@@ -154,7 +161,7 @@
         live = false;
         clearTimeout(waiting);
       };
-    }, [path, round]);
+    }, [path, round, files]);
     const now = got.path === path ? got : { data: null, error: null };
     return { data: now.data, error: now.error, retry: () => again((n) => n + 1) };
   };

@@ -248,6 +248,12 @@ globalThis.SC = (() => {
     }, []);
     return route;
   };
+  /** Task and name of a run. */
+  SC.nameOf = (id) => {
+    const runs = SC.store.runs,
+      i = runs?.row(id);
+    return i === undefined ? [] : [runs.at("group", i), runs.at("rollout", i)].map(String);
+  };
   SC.runHash = (id, step) => {
     const runs = SC.store.runs,
       i = runs?.row(id);

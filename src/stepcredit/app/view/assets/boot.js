@@ -31,8 +31,10 @@
   function TopBar({ shown, route, onHelp, theme, onTheme }) {
     const { state } = SC.useStore();
     const here = SC.screens.get(route.name)?.under ?? route.name;
+    const nav = useRef();
+    useEffect(() => nav.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [here]);
     return html`<header class="topbar"><${Brand} />
-      <nav aria-label="Screens">${shown.map(
+      <nav aria-label="Screens" ref=${nav}>${shown.map(
         ([name, s]) => html`<a key=${name} href=${SC.to(name)}
         aria-current=${name === here ? "page" : null}>${s.nav}</a>`,
       )}</nav>
@@ -42,6 +44,28 @@
         <${SC.Icon} name="theme" /></button>
         <button type="button" class="bare icon" onClick=${onHelp} aria-label="Keys (?)" ...${SC.tip("Keys: press ?")}>
           <${SC.Icon} name="keys" /></button></div></header>`;
+  }
+
+  /** Says that files have changed since they were read. */
+  function News() {
+    const { state, news, runs } = SC.useStore(),
+      [asked, ask] = useState({});
+    const again = async () => {
+      ask({ busy: true });
+      try {
+        await SC.api.post("/api/again", {});
+        SC.put({ news: { ...news, traces: null } });
+        await follow();
+        ask({});
+      } catch (error) {
+        ask({ error: error.message });
+      }
+    };
+    const error = asked.error ?? (runs && state?.reading?.error);
+    if (state?.reading?.done === false || (!news?.traces && !error)) return null;
+    return html`<div class=${`news ${error ? "bad" : ""}`} role="status">
+      <p class="isolate">${error ? say(error) : `${say(news.traces)} since these runs were read`}</p>
+      <button type="button" disabled=${Boolean(asked.busy)} onClick=${again}>Read again</button></div>`;
   }
 
   const SHOWN = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
@@ -73,7 +97,7 @@
 
   function App() {
     const route = SC.useRoute(),
-      { state, error } = SC.useStore();
+      { state, error, round } = SC.useStore();
     const [help, setHelp] = useState(false),
       [theme, keepTheme] = useState(themeNow);
     const main = useRef(),
@@ -119,13 +143,14 @@
     }}>Skip to content</a>
       ${share !== null && html`<div class="reading" style=${{ transform: `scaleX(${share})` }}></div>`}
       <${TopBar} shown=${shown} route=${route} onHelp=${() => setHelp(true)} theme=${theme} onTheme=${turn} />
+      <${News} />
       <main id="main" ref=${main} tabindex="-1">${
         error
           ? html`<${SC.Failure} error=${error} retry=${start} />`
           : !state
             ? html`<${SC.Loading} what="the runs" />`
             : screen
-              ? html`<${screen.component} args=${route.args} query=${route.query} />`
+              ? html`<${screen.component} key=${round ?? 0} args=${route.args} query=${route.query} />`
               : html`<${SC.Blank} title="No such page" action=${html`<a class="button"
                 href="#/runs">All runs</a>`}>The address names a page that is not here.<//>`
       }</main>
@@ -146,30 +171,54 @@
     }
   }
   async function look() {
-    let answer = null;
-    try {
-      answer = await SC.api.get("/api/runs", { fresh: true });
-    } catch (error) {
-      if (error.status !== 503) throw error;
-    }
-    if (answer && answer.total !== SC.store.runs?.n) SC.put({ runs: new SC.Runs(answer.columns) });
-    SC.marks?.load();
-    if (SC.api.exported() || SC.store.state.reading?.done !== false) return;
-    setTimeout(async () => {
+    const { state, runs } = SC.store;
+    if (!runs || state.counts?.runs !== runs.n) {
+      let answer = null;
       try {
-        const state = await SC.api.ask("/api/state");
-        SC.put({ state });
-        if (state.reading?.done) SC.announce(`Read ${fmt.plural(state.counts?.runs ?? 0, "run")}`);
-        SC.api.forget("/api/");
-        await look();
+        answer = await (runs ? SC.api.ask("/api/runs") : SC.api.get("/api/runs", { fresh: true }));
       } catch (error) {
-        SC.put({ error });
+        if (error.status !== 503) throw error;
       }
-    }, 1000);
+      if (answer) SC.put({ runs: new SC.Runs(answer.columns) });
+    }
+    SC.marks?.load();
+    if (SC.api.exported() || state.reading?.done !== false) return;
+    setTimeout(() => follow().catch((error) => SC.put({ error })), 1000);
+  }
+  /* The state again, and what follows from it: more runs, their verdicts, another index in the place of this one. */
+  async function follow() {
+    const before = SC.store.state,
+      state = await SC.api.ask("/api/state"),
+      other = state.read !== before.read,
+      ended = state.reading?.done === true && before.reading?.done === false;
+    SC.api.forget("/api/");
+    // Ids are of one index: the runs and the screen change at once.
+    const runs = other || (ended && state.counts?.runs) ? new SC.Runs((await SC.api.ask("/api/runs")).columns) : SC.store.runs;
+    SC.put({ state, runs, ...(other ? { news: null, marks: [], round: (SC.store.round ?? 0) + 1 } : {}) });
+    if (ended) SC.announce(`Read ${fmt.plural(state.counts?.runs ?? 0, "run")}`);
+    await look();
+  }
+  /* Files that change while the page is open: traces are read again when somebody says so, trees and training at once. */
+  async function listen() {
+    const { state, error, news: before } = SC.store;
+    if (document.hidden || error || state?.reading?.done !== true) return;
+    let news;
+    try {
+      news = await SC.api.ask("/api/news");
+    } catch {
+      return; // the server is gone for now: what is asked for next says so
+    }
+    if (news.version !== state.read) await follow();
+    else if (before && news.files !== before.files) {
+      for (const path of ["/api/tree", "/api/dynamics", "/api/bench"]) SC.api.forget(path);
+      SC.put({ news, files: news.files, state: await SC.api.ask("/api/state") });
+      SC.announce("Files have changed; this is what they hold now");
+    } else if (before?.traces !== news.traces) SC.put({ news });
   }
 
   const root = document.getElementById("app");
   root.replaceChildren();
   SC.render(html`<${App} />`, root);
   start();
+  if (!SC.api.exported()) setInterval(() => listen().catch((error) => SC.put({ error })), 4000);
 })();

@@ -88,13 +88,14 @@
         set({ q: "", hits: null });
         return undefined;
       }
-      let live = true;
+      const asked = new AbortController(),
+        { signal } = asked;
       set((old) => ({ ...old, busy: true }));
       const timer = setTimeout(
         () =>
-          SC.api.get(`/api/search?q=${encodeURIComponent(q)}&limit=2000`).then(
+          SC.api.get(`/api/search?q=${encodeURIComponent(q)}&limit=2000`, { signal }).then(
             (answer) => {
-              if (!live) return;
+              if (signal.aborted) return;
               const hits = new Map();
               for (const hit of answer.hits) {
                 const i = runs.row(hit.id);
@@ -102,12 +103,12 @@
               }
               set({ q, hits, total: answer.total, cut: answer.cut });
             },
-            (error) => live && set({ q, hits: null, error }),
+            (error) => !signal.aborted && set({ q, hits: null, error }),
           ),
         250,
       );
       return () => {
-        live = false;
+        asked.abort();
         clearTimeout(timer);
       };
     }, [q, runs]);

@@ -77,7 +77,9 @@
       try {
         if (writable()) {
           const { id, step, label, error, note } = asked,
-            stored = await SC.api.post("/api/marks", { id, step, label, error, note, rater: asked.rater });
+            [group, rollout] = SC.nameOf(id), // ids are others once the traces were read again
+            sent = { id, step, label, error, note, rater: asked.rater, group, rollout },
+            stored = await SC.api.post("/api/marks", sent);
           SC.put({ marks: [...SC.store.marks.filter((m) => !same(m, asked)), { ...asked, ...stored }] });
           SC.api.forget("/api/agreement");
         } else {

@@ -23,7 +23,7 @@
         title: "Run",
         draw: (i, hit) => html`<span class="run-name"><a class="plain clip" href=${SC.runHash(runs.ids[i], hit?.step)}>
           <b class="isolate">${say(at("task", i) ?? at("group", i)).slice(0, 300)}</b></a>
-        <small class="clip isolate">${say(at("group", i))} / ${say(at("rollout", i))}
+        <small class="clip isolate"><bdi>${say(at("group", i))}</bdi> / <bdi>${say(at("rollout", i))}</bdi>
           ${(at("agents", i) ?? []).length > 1 ? ` · ${at("agents", i).length} agents` : ""}
           ${given(at("model", i)) ? ` · ${say(at("model", i))}` : ""}</small>${hit && html`<${Hit} hit=${hit} />`}
           </span>`,

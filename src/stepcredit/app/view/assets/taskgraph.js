@@ -111,7 +111,7 @@
       if (k >= least) put({ k, x: (width - (placed.width + 46) * k) / 2, y: (height - placed.height * k) / 2 + 8 });
       else {
         const root = placed.roots[0];
-        put({ k: 0.8, x: 28, y: height / 2 - root.cy * 0.8 });
+        put({ k: 0.9, x: 48, y: height / 2 - root.cy * 0.9 });
       }
     };
     const zoom = (by, x, y) => {
@@ -136,7 +136,7 @@
       node?.setAttribute("tabindex", "0");
       node?.focus({ preventScroll: true });
     };
-    useLayoutEffect(() => fitAll(0.6), [placed]);
+    useLayoutEffect(() => fitAll(0.8), [placed]); // smaller, its words cannot be read
     useEffect(() => {
       const item = placed.byKey.get(at);
       if (item) bring(item.a && item.a === item.b ? item.a : item);
