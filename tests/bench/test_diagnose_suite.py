@@ -319,3 +319,19 @@ def test_agentprocessbench_and_its_judges(data):
         rows[report.NOTHING]["first"] == pytest.approx(0.584) and sum(r["kind"] == "judge" for r in rows.values()) == 20
     )
     assert rows["repeats"]["steps"] == 734 and rows["repeats"]["with_error_n"] == 104
+
+
+def test_where_there_are_no_such_runs_a_table_shows_a_dash():
+    cell = {"labels": [[1, 1], [1, -1.0]], "question": [0, 1], "outcome": [1.0, 1.0], "methods": {}, "judges": {}}
+    found = report.people_rows(cell, 50, 0)
+    assert all(np.isnan(row["failed"]) and row["failed_n"] == 0 for row in found)
+    table = report.people_table("x", found, cell)
+    at = table.columns.index("failed")
+    assert {tuple(row[at : at + 2]) for row in table.rows} == {("–", "–")}
+    assert "nan" not in str(table.rows)
+    (wrong,) = {row["with_error"] for row in found if row["method"] == report.NOTHING}
+    assert wrong == 0 and report.people_rows(cell | {"labels": [[1], [1]]}, 9, 0)[0]["without_error_n"] == 2
+    logs = {"step": [-2, 1], "agent": [None, None], "speakers": [["A"] * 3] * 2, "methods": {}}
+    logs["methods"] = {"m": {"said": [0, 1], "agent": [None] * 2, "scores": []}}
+    shown = report.log_table("x", report.log_rows(logs, 20, 0), logs)
+    assert "nan" not in str(shown.rows) and any("–" in row for row in shown.rows)

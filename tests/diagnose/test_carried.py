@@ -98,3 +98,51 @@ def test_progress_stands_after_a_step_and_a_score_is_of_it():
     assert values(case(given(score=[0.2, None, 0.3]))).status == "clean"
     assert values(case(run("a", "xy", 0.0))).status == "unknown"
     assert values(case(given(value=[0.9, 0.1], progress=[0.5, 0.9])), source="progress").status == "clean"
+
+
+def test_votes_are_counted_at_the_threshold():
+    said = carried(case(given(votes=[[0.9, 0.9], [0.6, 0.6, 0.9]])), threshold=0.8)
+    assert said.step == 1 and said.confidence == pytest.approx(2 / 3) and "votes 0.7, below 0.8" in said.reason
+    signed = carried(case(given(votes=[[1, 1, 1], [1, 0, 0]])), threshold=0.8)
+    assert signed.step == 1 and signed.confidence == pytest.approx(2 / 3)
+
+
+def test_a_match_is_measured_at_the_threshold_too():
+    assert carried(case(given(match=[False, True])), threshold=0.0).status == "clean"
+    assert carried(case(given(match=[False, True])), threshold=0.0).scores.tolist() == [0, -1]
+    assert carried(case(given(match=[True, True])), threshold=1.0).scores.tolist() == [0, 0]
+    assert "match 0, below 0.25" in carried(case(given(match=[False, True])), threshold=0.25).reason
+
+
+@pytest.mark.parametrize("name", ["value", "potential"])
+def test_after_the_last_step_stands_the_outcome(name):
+    assert values(case(given(outcome=1.0, **{name: [0.5, 0.75]}))).scores.tolist() == [-0.25, -0.25]
+    said = values(case(given(outcome=0.25, **{name: [0.5, 0.75]})))
+    assert said.step == 1 and said.scores.tolist() == [-0.25, 0.5] and said.evidence["after"] == 0.25
+    told = values(case(given(outcome=1.0, next_value=[None, 0.5], **{name: [0.5, 0.75]})))
+    assert told.scores.tolist() == [-0.25, 0.25 if name == "value" else -0.25]
+
+
+@pytest.mark.parametrize("name", ["value", "progress", "score"])
+def test_the_falls_of_giants_have_shares(name):
+    giant = 1e308 if name == "value" else 1.7e308
+    said = values(case(given(outcome=giant, **{name: [giant, -giant, giant, 0.0]})))
+    assert said.step == (0 if name == "value" else 1) and np.isfinite(said.scores).all()
+    lost = np.maximum(said.scores, 0)
+    assert said.confidence == pytest.approx(lost.max() / lost.sum()) and 0 < said.confidence < 1
+    assert (said.evidence["before"], said.evidence["after"]) == (giant, -giant)
+    assert said.evidence["fall"] is None
+    json.dumps(said.evidence, allow_nan=False)
+
+
+def test_a_value_that_is_not_finite_is_none():
+    said = values(case(given(outcome=0.0, value=[0.5, float("inf"), 0.4, 0.5])))
+    assert np.isnan(said.scores[:2]).all() and said.step == 3
+    assert values(case(given(outcome=float("inf"), value=[0.5]))).status == "unknown"
+
+
+def test_what_comes_after_a_giant_is_measured_as_it_is():
+    said = values(case(given(outcome=-1e308, value=[1e308, 1e308])))
+    assert said.step == 1 and said.confidence == 1.0 and said.evidence["after"] == -1e308
+    told = values(case(given(outcome=None, value=[1e308, 1e308, 1e308], next_value=[5e307, 1e308, -1e308])))
+    assert told.step == 2 and told.confidence == pytest.approx(0.8) and told.scores[0] == told.scores[2] / 4

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stepcredit.data.records import Message, Origin, Rollout, Step, ToolCall
 from stepcredit.diagnose.case import Verdict
 from stepcredit.diagnose.clusters import Seen, failing_tool, kind, signature, skeleton
+from stepcredit.diagnose.features import failure
 
 
 def run(name, *steps, group="g"):
@@ -151,3 +152,53 @@ def test_signatures_of_hostile_texts_are_short():
 )
 def test_kinds(step, last, expected):
     assert kind(step, last) == expected
+
+
+def traced(frames, end, tool="run"):
+    lines = "".join(f'  File "/srv/app/m{i}.py", line {i}, in f{i}\n    call_{i}(x)\n' for i in range(frames))
+    return call(tool, f"Traceback (most recent call last):\n{lines}{end}")
+
+
+def test_a_long_traceback_is_known_by_its_end():
+    for frames in (1, 60, 2000):
+        assert signature(traced(frames, "KeyError: 'x'")) == "keyerror: …"
+    seen = Seen()
+    for i, frames in enumerate((1, 60, 61)):
+        one = run(str(i), traced(frames, f"KeyError: 'user_{i}'"))
+        seen.add(one, found(one, 0, "tool_failed"))
+    assert [c.size for c in seen.clusters()] == [3]
+
+
+def test_what_reports_an_error_is_what_every_method_takes_for_one():
+    page = "Errors are invalid. " * 30
+    for text, expected in (
+        ("order 404 was not refused, nothing failed\n" + page, "run()"),
+        ("exitcode: 0 (execution succeeded)\nerror rate: 0.1", "run()"),
+        ("status code: 429, try later", "status code: #, try later"),
+        ("No results found.", "no results found."),
+    ):
+        assert signature(call("run", text)) == expected
+        assert (failure(call("run", text)) is None) == (expected == "run()")
+    fine = call("run", "Error: as wanted", error=False)
+    assert signature(fine) == "run()"
+
+
+def test_an_error_is_known_by_its_whole_line():
+    where = "/".join(["/home"] + ["directory"] * 30)
+    assert signature(call("open", f"Error: '{where}/1.txt' is missing")) == "error: … is missing"
+
+
+def test_the_failing_call_is_known_by_its_words_too():
+    step = Step(
+        tool_calls=[ToolCall(name="a", id="1"), ToolCall(name="b", id="2")],
+        replies=[Message(role="tool", call="1", content="ok"), Message(role="tool", call="2", content="Error: bad")],
+    )
+    assert failing_tool(step) == "b" and signature(step) == "error: bad"
+
+
+def test_who_is_to_blame_is_whom_the_verdict_names():
+    seen = Seen()
+    for name, blamed in (("1", "Web"), ("2", "Web"), ("3", None)):
+        one = run(name, call("a", agent="Planner"))
+        seen.add(one, found(one, 0, agent=blamed))
+    assert seen.clusters()[0].agents == ("Web", "Planner")

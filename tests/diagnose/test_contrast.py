@@ -1,5 +1,6 @@
-"""Contrast with successful siblings. About 3 s."""
+"""Contrast with successful siblings. About 5 s."""
 
+from collections import Counter
 from itertools import permutations
 
 import numpy as np
@@ -8,6 +9,7 @@ from made_runs import case, cases, chat, covered, run, spoiled
 
 from stepcredit.diagnose import Case, Group
 from stepcredit.diagnose.methods.contrast import contrast
+from stepcredit.errors import StepCreditError
 
 GOOD = [run(f"good{i}", ["a", "b", "c"], 1.0, ["s", "t", "u", "won"]) for i in range(6)]
 BAD = run("bad", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"])
@@ -185,3 +187,126 @@ def test_a_strong_prior_draws_falls_to_what_all_runs_say():
     weak, strong = (contrast(case(BAD, *mixed), prior=p) for p in (0.1, 50.0))
     assert weak.step == strong.step == 1 and strong.evidence["fall"] < weak.evidence["fall"]
     assert weak.evidence["fall"] == pytest.approx((1 - 7 / 13) * (6 + 0.05) / 6.1, abs=1e-3)
+
+
+def slow_falls(runs, me, limited):
+    """Falls at each place and [S] scores of the docstring, by loops over runs; states are known."""
+    others = [r for i, r in enumerate(runs) if i != me and r.outcome is not None]
+    mean = (sum(r.outcome for r in others) + 0.5) / (len(others) + 1)
+
+    def places(r):
+        return [*(s.state for s in r.steps), r.final_state]
+
+    here, size = places(runs[me]), len(runs[me].steps)
+    did = [*(s.action for s in runs[me].steps), None]
+
+    def rows(t):
+        for r in others:
+            at = [k for k, x in enumerate(places(r)) if x == here[t]]
+            if at:
+                k = at[-1]
+                step, ahead = (r.steps[k].action, len(r.steps) - k) if k < len(r.steps) else (None, 0)
+                after = places(r)[k + 1] if k < len(r.steps) else None
+                yield step, after, r.outcome if not limited or ahead <= size - t else 0.0
+
+    def worth(some):
+        return (sum(w for *_, w in some) + mean) / (len(some) + 1)
+
+    scores, value = [], 0.0
+    for t in range(size, -1, -1):
+        every = list(rows(t))
+        same = [row for row in every if row[0] == did[t]]
+        to = [row for row in same if t == size or row[1] == here[t + 1]]
+        p, q = (len(same) + 1) / (len(every) + 1), (len(to) + 1) / (len(same) + 1)
+        other = worth([row for row in every if row[0] != did[t]])
+        if t == size:
+            after = sum(w for *_, w in same) / (len(same) + 1)
+        else:
+            after = q * value + (1 - q) * worth([row for row in same if row not in to])
+        value = after if t == size and limited else p * after + (1 - p) * other
+        scores.insert(0, value - after)
+    last = max(t for t in range(size + 1) if list(rows(t)))
+    took = Counter(row[0] for row in rows(last))
+    v = (sum(n == 1 for n in took.values()) + 0.5) / (took.total() + 1)
+    told = np.array(scores[:-1])
+    told[-1] += max(scores[-1], 0)
+    if size - last > 1 and scores[last] > 0:
+        told[last] = scores[last] / (1 + (size - last - 1) * v)
+        told[last + 1 :] += told[last] * v
+    return np.array(scores), told
+
+
+@pytest.mark.parametrize("fractions", [False, True])
+def test_falls_are_those_of_a_loop_over_the_runs(fractions):
+    rng, checked = np.random.default_rng(int(fractions)), {True: 0, False: 0}
+    for _ in range(400):
+        runs = []
+        for i in range(int(rng.integers(3, 8))):
+            state, path, states = 0, [], [0]
+            for _ in range(int(rng.integers(1, 6))):
+                path.append(str(rng.integers(0, 2)))
+                state = int((state + int(path[-1]) + rng.integers(0, 2)) % 4)
+                states.append(state)
+            outcome = float(rng.integers(0, 6) / 5) if fractions else [0.0, 1.0, None][rng.integers(0, 3)]
+            runs.append(run(i, path, outcome, states, evidence={"truncated": bool(rng.random() < 0.4)}))
+        group = Group(runs)
+        for me, one in enumerate(runs):
+            told = contrast(Case(group, me))
+            if told.status != "found":
+                continue
+            limited = bool(one.evidence["truncated"])
+            fall, scores = slow_falls(runs, me, limited)
+            assert told.scores == pytest.approx(scores)
+            assert told.evidence["fall"] == pytest.approx(fall.max())
+            assert not limited or fall[-1] == 0
+            checked[limited] += 1
+    assert min(checked.values()) > 30
+
+
+def test_the_fall_after_which_a_run_is_alone_is_shared_by_hand():
+    """Of four others three did alike where it left, one alone another thing: v = (1 + 1/2) / (4 + 1)."""
+    others = [*(run(f"good{i}", ["a", "b"], 1.0) for i in range(3)), run("odd", ["a", "c"], 1.0)]
+    told = contrast(case(run("bad", ["a", "x", "p", "q"], 0.0), *others))
+    v = 1.5 / 5
+    assert told.step == 1 and told.scores[2:] == pytest.approx(told.scores[1] * v * np.ones(2))
+    assert told.scores[1] == pytest.approx(told.evidence["fall"] / (1 + 2 * v))
+    last = contrast(case(run("bad", ["a", "x"], 0.0), *others))
+    assert told.confidence == pytest.approx(last.confidence / (1 + 2 * v))
+
+
+def test_the_end_of_a_run_that_used_up_its_steps_is_no_rival():
+    out = run("out", "ab", 0.0, evidence={"truncated": 1.0})
+    others = [run("on1", "abc", 1.0), run("on2", "abc", 1.0), run("other", "az", 1.0)]
+    said = contrast(case(out, *others))
+    assert said.step == 1 and said.confidence == 1.0 and said.evidence["out_of_steps"] is True
+
+
+def test_where_outcomes_lie_between_means_are_told_and_not_successes():
+    states = ["s", "t", "end"]
+    low, mid, high = (run(str(o), ["a", "b"], o, states) for o in (0.2, 0.55, 0.9))
+    said = contrast(case(run("bad", ["a", "x"], 0.1, states), run("too", ["a", "x"], 0.3, states), low, mid, high))
+    assert said.reason.startswith(
+        "after this step mean outcome 0.30 over 1 other run; from the same state, other steps"
+    )
+    assert "led to mean outcome 0.55 over 3 other runs [" in said.reason and "succeeded" not in said.reason
+    assert said.reason.endswith("(outcomes from 0 to 1)")
+    points = [run(str(o), ["a", "b"], o, states) for o in (20.0, 55.0, 90.0)]
+    told = contrast(Case(Group([run("bad", ["a", "x"], 10.0, states), *points], success=50.0), 0)).reason
+    assert "from 0, the task's least, to 1, its most" in told
+    same = contrast(case(run("bad", ["a", "b"], 0.1, states), low, mid, high))
+    assert "that fared better did not do" in same.reason and "succeeded" not in same.reason
+    short = contrast(case(run("short", ["a"], 0.0, ["s", "t"]), low, mid, high))
+    assert short.reason.startswith(
+        "the run stopped here; from the same state, going on led to mean outcome 0.55 over 3"
+    )
+
+
+def test_of_two_outcomes_of_any_scale_runs_are_counted():
+    good = [run(f"good{i}", ["a", "b"], 100.0, ["s", "t", "won"]) for i in range(3)]
+    assert "success in 3 of 3" in contrast(case(run("bad", ["a", "x"], 0.0, ["s", "t", "lost"]), *good)).reason
+
+
+@pytest.mark.parametrize("prior", [0, -2.0, float("nan"), float("inf")])
+def test_a_prior_of_no_runs_is_refused(prior):
+    with pytest.raises(StepCreditError, match="prior="):
+        contrast(case(BAD, *GOOD), prior=prior)

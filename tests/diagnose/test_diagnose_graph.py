@@ -8,6 +8,7 @@ import pytest
 from made_runs import chat, run
 
 from stepcredit.data.records import Rollout, Step, ToolCall
+from stepcredit.diagnose import chances
 from stepcredit.diagnose.graph import STOP, said, scaled, state_graph
 from stepcredit.errors import DataError, StepCreditError
 
@@ -167,3 +168,92 @@ def test_a_step_in_words_is_its_calls_or_its_action_or_its_text():
     step = Step(text="long " * 50, tool_calls=[ToolCall(name="find", arguments={"q": "x" * 200})])
     assert said(step).startswith("find({'q': 'xxx") and len(said(step)) <= 90
     assert said(Step(action="go", text="I go")) == "go" and said(Step()) == "(nothing)"
+
+
+def solved(graph):
+    """[N] chances by one dense solve, for graphs of which every outcome is known."""
+    passes = np.bincount(np.append(graph.u, graph.ends), minlength=graph.size)
+    matrix = np.diag(passes.astype(float))
+    np.subtract.at(matrix, (graph.u, graph.t), 1)
+    return np.linalg.solve(matrix, np.bincount(graph.ends, graph.success, graph.size))
+
+
+def walks(size, runs, seed=1, longest=5000):
+    """Steps to the left or right on a line of places until an end."""
+    rng = np.random.default_rng(seed)
+    for i in range(runs):
+        at, steps = size // 2, []
+        while 0 < at < size and len(steps) < longest:
+            way = int(rng.integers(0, 2)) * 2 - 1
+            steps.append(Step(state=at, action=way))
+            at += way
+        yield Rollout(group=0, rollout=i, outcome=float(at == size), steps=steps, final_state=at)
+
+
+def wanders(size, runs, steps, seed=0, ways=3):
+    """Steps in a world in which every place leads to a few others, chosen by chance."""
+    rng = np.random.default_rng(seed)
+    leads = rng.integers(0, size, (size, ways))
+    for i in range(runs):
+        at, taken = int(rng.integers(0, size)), []
+        for _ in range(steps):
+            way = int(rng.integers(0, ways))
+            taken.append(Step(state=at, action=way))
+            at = int(leads[at, way])
+        yield Rollout(group=0, rollout=i, outcome=float(rng.random() < 0.5), steps=taken, final_state=at)
+
+
+def test_values_of_a_random_walk_are_exact_however_slowly_they_settle():
+    for graph in (state_graph(list(walks(60, 30))), state_graph(list(walks(300, 4, longest=20_000)))):
+        assert graph.value == pytest.approx(solved(graph), abs=1e-10)
+
+
+@pytest.mark.parametrize("fill", [chances._FILL, 4, -1])
+def test_values_of_a_tangle_are_exact_whichever_way_they_are_solved(fill, monkeypatch):
+    monkeypatch.setattr(chances, "_FILL", fill)
+    graph = state_graph(list(wanders(80, 12, 60)))
+    assert graph.value == pytest.approx(solved(graph), abs=1e-10)
+
+
+def test_values_of_a_tangle_too_large_to_solve_are_bracketed_or_open(monkeypatch):
+    monkeypatch.setattr(chances, "_FILL", -1)
+    monkeypatch.setattr(chances, "_DENSE", 10)
+    exact = solved(state_graph(list(wanders(80, 12, 60))))
+    settled = state_graph(list(wanders(80, 12, 60))).value
+    assert settled == pytest.approx(exact, abs=1e-6)
+    monkeypatch.setattr(chances, "_SWEEPS", 3)
+    graph = state_graph(list(wanders(80, 12, 60)))
+    assert np.isnan(graph.value).any()
+    assert {n["value"] for n in graph.to_dict()["nodes"]} >= {None}
+    json.dumps(graph.to_dict(), allow_nan=False)
+
+
+def test_a_tree_and_a_place_of_unknown_outcome_need_no_solving(monkeypatch):
+    monkeypatch.setattr(chances, "_taken_out", None)
+    graph = state_graph([run("a", "xyz", 1.0), run("b", "xyw", 0.0), run("c", "qy", None)])
+    assert graph.value[graph.path(0)].tolist() == [0.5, 0.5, 0.5, 1.0]
+    assert np.isnan(graph.value[graph.path(2)[1:]]).all()
+
+
+def test_outcomes_at_the_ends_of_what_a_float_holds_are_scaled():
+    assert scaled([1e308, -1e308]).tolist() == [1.0, 0.0]
+    assert scaled([1.7e308, -1.7e308, 0.0]).tolist() == [1.0, 0.0, 0.5]
+
+
+def test_runs_that_began_in_different_states_have_no_step_at_which_they_parted():
+    graph = state_graph([run("a", "xy", 1.0, ["s", "u", "e"]), run("b", "zy", 0.0, ["t", "u", "f"])])
+    assert graph.first_divergence(0, 1) is None
+    assert graph.in_common(0).tolist() == [2, 0]
+    same = state_graph([run("a", "xy", 1.0, ["s", "u", "e"]), run("b", "zy", 0.0, ["s", "u", "f"])])
+    assert same.first_divergence(0, 1) == (0, 0)
+    other = state_graph([run("a", "xy", 1.0, ["s", "u", "e"]), run("b", "xy", 0.0, ["t", "u", "e"])])
+    assert other.in_common(0).tolist() == [2, 0]
+
+
+def test_small_differences_between_those_who_met_are_evened_out_too():
+    """50 of 100 from s and 51 of 100 from r succeeded after all were in t: from each 101 of 200 would."""
+    ways = [("s", 50), ("r", 51)]
+    runs = [run((s, i), ["x", "y"], float(i < won), [s, "t", "e"]) for s, won in ways for i in range(100)]
+    graph = state_graph(runs)
+    value = dict(zip(graph.states, graph.value, strict=True))
+    assert [value[s] for s in "srt"] == pytest.approx([0.505] * 3, abs=1e-12)

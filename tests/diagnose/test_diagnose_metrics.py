@@ -154,3 +154,9 @@ def test_a_step_is_a_whole_number_and_blame_is_finite():
         metrics.within([0], [0], -1)
     with pytest.raises(LayoutError, match="as many"):
         metrics.legacy([1, 2], [1])
+
+
+@pytest.mark.parametrize("run", [[0, 1, 0, 1], [1, 0], [0, 0, 0, 2], [-1, 0, 0, 0], [0, 0, 1]])
+def test_first_wrong_refuses_runs_that_are_not_together(run):
+    with pytest.raises(LayoutError, match="from 0 to 1 for each of 4 labels"):
+        metrics.first_wrong([1, 1, -1, -1], run, 2)

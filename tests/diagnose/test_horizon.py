@@ -107,3 +107,28 @@ def test_a_strong_prior_draws_positions_together():
     siblings = [labeled(i, [1, 1, -1, 1]) for i in range(4)]
     weak, strong = (horizon(case(run("bad", "abcd", 0.0), *siblings), prior=p).confidence for p in (0.1, 100.0))
     assert strong < weak
+
+
+def test_the_chance_that_fits_outcomes_by_hand():
+    """Runs of 2 and 10 steps succeeded, one of the mean 6 half did: (12 + 3) ln p + 1/2 ln(1 - p^6) is the most at
+    p^6 = 15 / 18."""
+    assert step_accuracy([2, 10], [1.0, 1.0]) == pytest.approx((15 / 18) ** (1 / 6))
+
+
+def test_places_that_no_labeled_run_reached_have_the_hazard_of_the_last_one():
+    siblings = [labeled(0, [1, -1]), labeled(1, [1, 1]), labeled(2, [-1, 1])]
+    said = horizon(case(run("bad", "abcd", 0.0), *siblings))
+    chance = hazard([1, -1, 0], [2, 2, 2])
+    assert said.scores == pytest.approx(first_error_share([chance[0], chance[1], chance[1], chance[1]]))
+
+
+def test_labels_that_find_no_error_say_nothing_of_where_it_is():
+    said = horizon(case(run("bad", "abcd", 0.0), *(labeled(i, [1, 1, 0, 1]) for i in range(3))))
+    assert (said.status, said.reason) == ("unknown", "no step of the 3 other labeled runs is labeled wrong")
+    assert np.isnan(said.scores).all() and said.step is None
+
+
+@pytest.mark.parametrize("prior", [0, -1.0, float("nan")])
+def test_a_prior_of_no_runs_is_refused(prior):
+    with pytest.raises(StepCreditError, match="prior="):
+        horizon(case(run("bad", "ab", 0.0), labeled("a", [1, -1])), prior=prior)

@@ -6,7 +6,7 @@ from made_runs import case, chat, run, spoiled
 
 from stepcredit.credit.run import assign
 from stepcredit.data.batch import Batch
-from stepcredit.diagnose.methods.credit import credit
+from stepcredit.diagnose.methods.credit import _sure, credit
 from stepcredit.errors import MissingColumn, UnknownName
 
 GOOD = [run(f"good{i}", ["a", "b", "c"], 1.0, ["s", "t", "u", "won"]) for i in range(5)]
@@ -87,3 +87,10 @@ def test_it_finds_the_step_that_lost_the_success_in_worlds_whose_values_are_exac
 def test_the_order_of_siblings_changes_nothing():
     one, other = credit(case(BAD, *GOOD)), credit(case(BAD, *GOOD[::-1]))
     assert one.scores.tolist() == other.scores.tolist() and one.confidence == other.confidence
+
+
+def test_the_confidence_counts_draws_that_are_below_0_and_least_of_all():
+    sure = _sure(np.array([-0.1, 1.0, np.nan]), np.array([1.0, 0.0, 0.0]), 0)
+    assert sure == pytest.approx(0.54, abs=0.08)  # the chance to be below 0; to be below 1 it would be 0.86
+    assert _sure(np.array([-1.0, -2.0]), np.array([0.0, 0.0]), 1) == 1.0
+    assert _sure(np.array([-1.0, -2.0]), np.array([0.0, 0.0]), 0) == 0.0

@@ -92,3 +92,17 @@ def test_one_step_repeats_nothing():
 def test_a_loop_of_10_000_steps_is_one_loop():
     said = repeats(case(chat("a", [turn("find", "x", "A"), *[SAME] * 9_999])))
     assert said.step == 2 and said.evidence["repeated"] == 9_998
+
+
+def test_where_nothing_is_known_of_what_came_back_it_says_so():
+    silent = ("again", "find", {"q": "x"}, None)
+    said = repeats(case(chat("a", [silent] * 3)))
+    assert said.step == 1 and said.reason.endswith("did again what step 0 did, and what came back is not known")
+    assert said.remarks[1] == "does what step 0 did, and what came back is not known" and said.evidence["known"] == 0
+    mixed = repeats(case(chat("a", [silent, silent, turn("open", "y", "B"), SAME, SAME, silent])))
+    assert mixed.step == 4 and mixed.reason.endswith("and nothing new came back as far as that is known")
+
+
+def test_the_state_that_a_way_led_to_is_what_came_of_it():
+    said = repeats(case(run("a", "lrlrlr", 0.0, ["s", "t"] * 3 + ["s"])))
+    assert said.reason.endswith("and nothing new came back") and said.remarks[2].endswith("and got the same")

@@ -136,3 +136,27 @@ def test_a_thousand_runs_that_split_cleanly_leave_no_doubt():
     verdict = spectrum(Case(group(*[bad] * 1100, *[good] * 1100), 0), missing=False)
     assert verdict.status == "found" and verdict.step == 0 and verdict.confidence == pytest.approx(1.0)
     assert verdict.evidence["log_odds"] > np.log(np.finfo(float).max)
+
+
+def test_what_goes_together_with_success_speaks_for_no_failure():
+    """Two units of the step: "x" in 3 of 3 failed runs, "y" in 1 of 3 failed and both that succeeded. Only "x" takes
+    part: B(4, 1) B(1, 3) / B(4, 3) = (1/4) (1/3) / (1/60) = 5 for the one, and for the other nothing."""
+    x, y = Step(text="do x"), Step(text="do y")
+    runs = [(0.0, [x, y]), (0.0, [x]), (0.0, [x]), (1.0, [y]), (1.0, [y])]
+    verdict = spectrum(Case(group(*runs), 0), missing=False)
+    assert verdict.step == 0 and np.exp(verdict.evidence["log_odds"]) == pytest.approx(5)
+    assert verdict.confidence == pytest.approx(5 / (5 + 2))
+    both = spectrum(Case(group(*runs), 0), missing=False, formula="tarantula")
+    assert both.confidence == pytest.approx(5 / 7)
+
+
+def test_where_outcomes_lie_between_it_tells_means():
+    bad, good = [call("x", a=1)], [call("y", b=2)]
+    said = spectrum(Case(group((0.1, bad), (0.2, bad), (0.9, good), (0.8, good)), 0), missing=False)
+    assert said.reason == (
+        "x(a: 1): mean outcome 0.15 over the 2 runs with it, 0.85 over the 2 without (outcomes from 0 to 1)"
+    )
+    lacks = [(0.1, [LOOK, BOOK]), (0.2, [LOOK, BOOK]), *[(1.0, [LOOK, call("check"), BOOK])] * 2]
+    told = spectrum(Case(group(*lacks), 0))
+    if told.evidence["kind"] == "missing call":
+        assert "without it" in told.reason and "mean outcome" in told.reason

@@ -138,3 +138,18 @@ def test_other_runs_say_how_much_a_failure_matters():
     )
     assert harmless.confidence == 0 and harmful.confidence > 0.8
     assert "4 of 4 with such a failure failed, and 0 of 3 without" in harmful.reason
+
+
+def test_of_two_tools_that_work_again_the_first_to_do_so_is_named():
+    both = Step(
+        tool_calls=[ToolCall(name="get", id="1"), ToolCall(name="put", id="2")],
+        replies=[Message(role="tool", call="1", content="x", error=True), Message(role="tool", call="2", content="y")],
+    )
+
+    def works(name):
+        return Step(tool_calls=[ToolCall(name=name)], observation="fine", replies=[Message(role="tool", name=name)])
+
+    for order, at in ((("put", "get"), 1), (("look", "get", "put"), 2)):
+        steps = [both, *(works(name) for name in order)]
+        said = tool_errors(case(Rollout(group=0, rollout=0, outcome=0.0, steps=steps)))
+        assert said.evidence["failures"][0]["after"] == f"recovered at step {at}"

@@ -19,8 +19,9 @@ import msgspec
 import numpy as np
 
 from stepcredit.data.layout import Ints
-from stepcredit.data.records import Rollout, Step, replies_of
+from stepcredit.data.records import Rollout, Step
 from stepcredit.diagnose.case import Verdict
+from stepcredit.diagnose.features import complaint, line_of
 from stepcredit.ops.tries import wilson
 
 By = Literal["kind", "tool", "agent"]
@@ -40,7 +41,6 @@ _TAKEN_OUT = tuple(
         (r"\d+(?:[.,:]\d+)*", "#"),
     )
 )
-_ERROR = re.compile(r"(?i)\b(error|exception|traceback|failed|failure|not found|denied|invalid|timed? ?out|refused)\b")
 _SPACE = re.compile(r"\s+")
 
 
@@ -177,15 +177,15 @@ def tools(step: Step) -> list[str]:
 def failing_tool(step: Step) -> str | None:
     """The tool whose reply says that it failed; else the first that was called; None where none was."""
     names = {call.id: call.name for call in step.tool_calls if call.id is not None}
-    for reply in step.replies:
-        if reply.error:
-            return names.get(reply.call or "", reply.name) or next(iter(tools(step)), None)
+    found = complaint(step)
+    if found is not None and found.reply is not None:
+        return names.get(found.reply.call or "", found.reply.name) or next(iter(tools(step)), None)
     return next(iter(tools(step)), None)
 
 
 def signature(step: Step) -> str:
-    """What failed, without what differs from case to case: the reply that reports an error; else the call; else the
-    first words.
+    """What failed, without what differs from case to case: the line that reports an error (`features.complaint`); else
+    the call; else the first words.
 
     >>> from stepcredit.data.records import ToolCall
     >>> call = ToolCall(name="open", arguments={"path": "/tmp/a"})
@@ -194,13 +194,10 @@ def signature(step: Step) -> str:
     >>> signature(Step(tool_calls=[call], observation="fine")), signature(Step(action="go"))
     ('open(path)', 'go')
     """
-    said = [reply.content for reply in replies_of(step) if reply.error and reply.content]
-    if not said and step.origin is not None and step.origin.error:
-        said = [step.origin.error]
-    if not said and isinstance(step.observation, str) and _ERROR.search(step.observation[:_READ]):
-        said = [step.observation]
-    if said:
-        return skeleton(_error_line(said[0][:_READ]))
+    found = complaint(step)
+    if found is not None:
+        line = line_of(found.words)
+        return skeleton((found.words if line is None else line[1])[:_READ])
     if step.tool_calls:
         call = step.tool_calls[0]
         return _cut(f"{call.name}({', '.join(_parameters(call.arguments))})")
@@ -227,14 +224,6 @@ def skeleton(text: str) -> str:
     for pattern, by in _TAKEN_OUT:
         line = pattern.sub(by, line)
     return _cut(_SPACE.sub(" ", line).strip())
-
-
-def _error_line(text: str) -> str:
-    """The line that names the error: the last of a traceback, else the first that speaks of one."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if any(line.startswith("Traceback") for line in lines):
-        return lines[-1]
-    return next((line for line in lines if _ERROR.search(line)), lines[0] if lines else "")
 
 
 def _cut(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from stepcredit.data.records import Rollout, Step, replies_of
+from stepcredit.data.records import Message, Rollout, Step, replies_of
 from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.evidence._calls import plain
 from stepcredit.evidence.actions import calls_key
@@ -158,18 +158,34 @@ def failure(step: Step) -> Failure | None:
     Words are looked for in what tools said alone, in its first and last lines, and "nothing found" in short replies
     alone: a page about errors is no failure.
     """
+    found = complaint(step)
+    return None if found is None else Failure(found.kind, shown(found.words))
+
+
+class Complaint(NamedTuple):
+    """The failure that a step was told of: words, the whole line, or all that was said by who is known to have failed;
+    reply: the message that tells of it, None where it is none."""
+
+    kind: str
+    words: str
+    reply: Message | None
+
+
+def complaint(step: Step) -> Complaint | None:
+    """As `failure`, with its words in full."""
     if step.origin is not None and step.origin.error:
-        return Failure("error", shown(step.origin.error))
+        return Complaint("error", step.origin.error, None)
     if not step.replies:
         acts = bool(step.tool_calls) or step.action is not None
-        return told(step.observation) if acts and isinstance(step.observation, str) else None
+        found = line_of(step.observation) if acts and isinstance(step.observation, str) else None
+        return None if found is None else Complaint(*found, None)
     for message in replies_of(step):
         if message.error:
-            return Failure("error", shown(message.content or "the tool failed"))
+            return Complaint("error", message.content or "the tool failed", message)
         if message.error is None and message.content and (message.role == "tool" or message.call is not None):
-            found = told(message.content)
+            found = line_of(message.content)
             if found is not None:
-                return found
+                return Complaint(*found, message)
     return None
 
 
@@ -179,6 +195,12 @@ def told(text: str) -> Failure | None:
     >>> told("Traceback (most recent call last):\\n  ...\\nKeyError: 'x'"), told("exitcode: 0 (execution succeeded)")
     (Failure(kind='exception', words="KeyError: 'x'"), None)
     """
+    found = line_of(text)
+    return None if found is None else Failure(found[0], shown(found[1]))
+
+
+def line_of(text: str) -> tuple[str, str] | None:
+    """The kind of `told`, and the line that tells of it; the first and last lines of a long text are read."""
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
     low = text.lower()
@@ -187,17 +209,17 @@ def told(text: str) -> Failure | None:
         if code is not None:
             raised = list(_RAISED.finditer(text)) if int(code[1]) else []
             words = _line(text, code.start()) + (f": {_line(text, raised[-1].start(1)).strip()}" if raised else "")
-            return None if int(code[1]) == 0 else Failure("exit code", shown(words))
+            return None if int(code[1]) == 0 else ("exit code", words)
     if "traceback (most recent call last)" in low:
         raised = list(_RAISED.finditer(text))
-        return Failure("exception", shown(_line(text, raised[-1].start(1)) if raised else "Traceback"))
+        return "exception", _line(text, raised[-1].start(1)) if raised else "Traceback"
     for kind, cues, pattern in _KINDS:
         if _any_of(cues, low):
             found = pattern.search(text)
             if found is not None:
-                return Failure(kind, shown(_line(text, found.end() - 1)))
+                return kind, _line(text, found.end() - 1)
     missing = _MISSING.search(text) if len(text) <= _SHORT else None
-    return None if missing is None else Failure(MISSING, shown(_line(text, missing.end() - 1)))
+    return None if missing is None else (MISSING, _line(text, missing.end() - 1))
 
 
 _OUTPUT = re.compile(

@@ -107,13 +107,21 @@ def first_wrong(label: ArrayLike, run: ArrayLike, runs: int) -> Ints:
     """[R] the first step of each run whose label is -1; NONE where no step has one.
 
     Args:
-        label: [S] -1, 0, 1; NaN: not judged. run: [S] 0..runs - 1, steps of a run in order.
+        label: [S] -1, 0, 1; NaN: not judged. run: [S] 0..runs - 1, steps of a run together and in order.
+
+    Raises:
+        LayoutError: a run after a later one, or outside 0..runs - 1; lengths that differ.
 
     >>> first_wrong([1, 0, -1, -1, 1], [0, 0, 0, 0, 1], 2)
     array([ 2, -1])
     """
-    of = _whole(run, "run")
-    wrong = np.flatnonzero(np.asarray(label, float) == -1)
+    of, given = _whole(run, "run"), np.asarray(label, float)
+    if of.shape != given.shape or (np.diff(of) < 0).any() or (of.size and not 0 <= of[0] <= of[-1] < runs):
+        raise LayoutError(
+            f"run: expected a number from 0 to {runs - 1} for each of {given.size} labels, in order",
+            hint="sort the steps by run first",
+        )
+    wrong = np.flatnonzero(given == -1)
     start = np.searchsorted(of, np.arange(runs))
     out = np.full(runs, NONE, np.int64)
     out[of[wrong[::-1]]] = wrong[::-1] - start[of[wrong[::-1]]]

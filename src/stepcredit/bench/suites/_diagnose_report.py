@@ -62,9 +62,9 @@ def log_table(name: str, rows: Sequence[Mapping[str, Any]], cell: Mapping[str, A
     for row in (row for row in rows if row["named"] > 0):
         cells: list[Any] = [row["method"]]
         for score in ("exact", "minus"):
-            cells += [f"{row[score]:.3f}", between(row[f"{score}_interval"])]
-        cells += [f"{row['near']:.3f}", f"{row['far']:.3f}", f"{row['agent']:.3f}", between(row["agent_interval"])]
-        shown.append([*cells, f"{row['legacy']:.3f}", f"{row['named']:.3f}", _precision(row)])
+            cells += [_share(row[score]), between(row[f"{score}_interval"])]
+        cells += [*(_share(row[name]) for name in ("near", "far", "agent")), between(row["agent_interval"])]
+        shown.append([*cells, _share(row["legacy"]), _share(row["named"]), _share(row["precision"])])
     sizes = [len(one) for one in cell["speakers"]]
     note = (
         f"{rows[0]['runs']} failed logs of {min(sizes)} to {max(sizes)} steps, each its own task: there are no "
@@ -78,8 +78,8 @@ def log_table(name: str, rows: Sequence[Mapping[str, Any]], cell: Mapping[str, A
     return Table(title, (*columns, "named", "of these"), shown, note + told_silent(rows))
 
 
-def _precision(row: Mapping[str, Any]) -> str:
-    return "–" if row["precision"] != row["precision"] else f"{row['precision']:.3f}"
+def _share(x: float) -> str:
+    return "–" if x != x else f"{x:.3f}"
 
 
 def people_rows(cell: Mapping[str, Any], draws: int, seed: int) -> list[dict[str, Any]]:
@@ -125,7 +125,8 @@ _ORDER = {"method": 0, "judge": 1, "baseline": 2}
 
 
 def _first(step: Ints, truth: Ints, lost: Bools, question: Ints, weight: Floats) -> dict[str, Any]:
-    """First-error accuracy, of all runs; of those with an error, without, and of those that failed with one."""
+    """First-error accuracy, of all runs; of those with an error, without, and of those that failed with one; NaN where
+    there are none."""
     exact = metrics.within(step, truth)
     parts = {
         "first": np.ones(truth.size, bool),
@@ -136,7 +137,8 @@ def _first(step: Ints, truth: Ints, lost: Bools, question: Ints, weight: Floats)
     out: dict[str, Any] = {"unknown": float(np.mean(step == UNKNOWN))}
     for name, here in parts.items():
         drawn_runs = weight[:, question[here]]
-        values = (drawn_runs @ exact[here]) / np.maximum(drawn_runs.sum(1), 1)
+        runs = drawn_runs.sum(1)
+        values = np.divide(drawn_runs @ exact[here], runs, out=np.full(runs.shape, np.nan), where=runs > 0)
         out |= {name: float(values[0]), f"{name}_interval": interval(values[1:]), f"{name}_n": int(here.sum())}
     return out
 
@@ -177,11 +179,11 @@ def people_table(name: str, rows: Sequence[Mapping[str, Any]], cell: Mapping[str
     shown = []
     for row in rows:
         cells: list[Any] = [row["method"], row["kind"]]
-        cells += [f"{row['first']:.3f}", between(row["first_interval"])]
-        cells += [f"{row['with_error']:.3f}", between(row["with_error_interval"]), f"{row['without_error']:.3f}"]
-        cells += [f"{row['failed']:.3f}", between(row["failed_interval"])]
+        cells += [_share(row["first"]), between(row["first_interval"])]
+        cells += [_share(row["with_error"]), between(row["with_error_interval"]), _share(row["without_error"])]
+        cells += [_share(row["failed"]), between(row["failed_interval"])]
         for area in ("auroc", "auroc_inside"):
-            cells += ["–", "–"] if row[area] is None else [f"{row[area]:.3f}", between(row[f"{area}_interval"])]
+            cells += ["–", "–"] if row[area] is None else [_share(row[area]), between(row[f"{area}_interval"])]
         shown.append([*cells, row["judged"], f"{row['unknown']:.3f}"])
     one = rows[0]
     note = (

@@ -1,5 +1,7 @@
 """Which agent: Shapley values over agents, their coalitions valued by the outcomes of other runs."""
 
+from itertools import accumulate
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,10 @@ from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.diagnose.features import kept, once
 from stepcredit.diagnose.graph import STOP
-from stepcredit.diagnose.methods.contrast import contrast
+from stepcredit.diagnose.methods.contrast import checked, contrast, fared
 from stepcredit.diagnose.outcomes import succeeded
-from stepcredit.diagnose.shapley import EXACT, coalitions, orders, shapley_along, shapley_exact
+from stepcredit.diagnose.shapley import EXACT, orders, shapley_along, shapley_exact
+from stepcredit.errors import StepCreditError
 from stepcredit.ops import wilson
 from stepcredit.shelf import PlanCard
 
@@ -46,12 +49,19 @@ def agents(case: Case, *, prior: float = 1.0, permutations: int = 200) -> Verdic
     all other runs that succeeded. An agent that did well in this run gets 0.
 
     Args:
-        prior: runs that the mean m is worth. permutations: orders drawn where there are more than 10 agents.
+        prior: runs that the mean m is worth, more than none. permutations: orders drawn where there are more than 10
+            agents.
 
     Returns:
         scores: of a step, its agent's phi plus the part of its `contrast` score, so that agents come first.
         confidence: the part of all positive phi that the agent has.
+
+    Raises:
+        StepCreditError: a prior that is not above 0; permutations below 1.
     """
+    checked(prior)
+    if permutations < 1:
+        raise StepCreditError(f"permutations={permutations}: expected 1 or more")
     if succeeded(case):
         return Verdict("clean", np.full(len(case.steps), np.nan), reason="the run succeeded")
     who = [None if s.agent is None else str(s.agent) for s in case.steps]
@@ -84,7 +94,7 @@ def agents(case: Case, *, prior: float = 1.0, permutations: int = 200) -> Verdic
         step=step,
         agent=mine[best],
         error="wrong_turn",
-        reason=_reason(mine[best], phi[best], seen[:, best], won),
+        reason=_reason(mine[best], phi[best], seen[:, best], won, fared(case.group)),
         confidence=float(phi[best] / phi[phi > 0].sum()),
         evidence={
             "phi": dict(zip(mine, phi.tolist(), strict=True)),
@@ -119,28 +129,53 @@ def _well(group: Group) -> tuple[list[str], Bools]:
 
 
 def _shapley(seen: Bools, won: Floats, good: Bools, prior: float, permutations: int) -> Floats:
+    """[n] phi; seen: [R, n] who did well in the runs that v counts, won: [R] their success."""
     n = good.size
-    weight = 1 << np.arange(n, dtype=np.int64)
-    masks, fixed = seen @ weight, int(good @ weight)
     mean = (won.sum() + 0.5) / (won.size + 1)
 
-    def value(mask: int) -> float:
-        wanted = mask | fixed
-        like = masks == wanted
-        if not like.any():
-            like = masks & wanted == wanted
-        return float((won[like].sum() + prior * mean) / (like.sum() + prior))
+    def value(runs: Floats, of: Floats, at_least: Floats, of_these: Floats) -> Floats:
+        """v of coalitions: runs in which just they did well, those in which they and others did, and their success."""
+        exactly = runs > 0
+        return np.asarray(
+            (np.where(exactly, of, of_these) + prior * mean) / (np.where(exactly, runs, at_least) + prior)
+        )
 
     if n <= EXACT:
-        return shapley_exact([value(m) for m in coalitions(n)])
+        weight = 1 << np.arange(n, dtype=np.int64)
+        did, fixed = seen @ weight, int(good @ weight)
+        counts = [np.asarray(np.bincount(did, w, 1 << n), float) for w in (np.ones(won.size), won)]
+        more = [_supersets(count, n) for count in counts]
+        wanted = np.arange(1 << n) | fixed
+        return shapley_exact(value(*(column[wanted] for column in (counts[0], counts[1], more[0], more[1]))))
     drawn = orders(n, permutations)
-    return shapley_along({m: value(m) for m in coalitions(n, drawn)}, n, drawn).phi
+    values: dict[int, float] = {}
+    for order in drawn:
+        came = np.concatenate((np.zeros((1, n), bool), np.tri(n, dtype=bool)[:, np.argsort(order)])) | good
+        within = np.cumprod(np.column_stack((seen[:, good].all(axis=1), seen[:, order])), axis=1).T
+        just = within * (seen.sum(axis=1) == came.sum(axis=1)[:, None])
+        found = value(just.sum(axis=1), just @ won, within.sum(axis=1), within @ won)
+        masks = accumulate((1 << i for i in order), or_, initial=0)
+        values.update(zip(masks, found.tolist(), strict=True))
+    return shapley_along(values, n, drawn).phi
 
 
-def _reason(name: str, phi: float, well: Bools, won: Floats) -> str:
+def _supersets(count: Floats, n: int) -> Floats:
+    """[2^n] of each set the sum over all sets that hold it."""
+    out = count.copy()
+    for i in range(n):
+        pairs = out.reshape(-1, 2, 1 << i)
+        pairs[:, 0] += pairs[:, 1]
+    return out
+
+
+def _reason(name: str, phi: float, well: Bools, won: Floats, scale: str) -> str:
     low, high = wilson(won[well].sum(), well.sum())
+    did, not_ = (f"{won[at].sum():g} of {int(at.sum())}" for at in (well, ~well))
+    verb, end = "succeeded", ""
+    if scale:
+        did, not_ = (f"{won[at].mean() if at.any() else 0:.2f} over {int(at.sum())}" for at in (well, ~well))
+        verb, end = "was the mean outcome", f"; outcomes {scale}"
     return (
         f"{name} did otherwise than in runs that succeeded; of the other runs in which it did well "
-        f"{won[well].sum():g} of {int(well.sum())} [{low:.2f}, {high:.2f}] succeeded, of those in which it did not "
-        f"{won[~well].sum():g} of {int((~well).sum())} (Shapley value {phi:+.2f})"
+        f"{did} [{low:.2f}, {high:.2f}] {verb}, of those in which it did not {not_} (Shapley value {phi:+.2f}{end})"
     )

@@ -46,21 +46,22 @@ def carried(
     """The first step labeled wrong; later ones that rest on it are wrong too (`propagate`).
 
     Args:
-        source: the evidence that is read; None: the first of `SOURCES` that the run has. votes: their mean. Of "votes"
-            in 0..1, "score" and "match" a number below `threshold` is wrong, above it right, equal to it neutral.
+        source: the evidence that is read; None: the first of `SOURCES` that the run has. votes: their mean, those of
+            -1 to 1 put between 0 and 1.
+        threshold: of "votes", "score" and "match" a number below it is wrong, above it right, equal to it neutral.
         until: what ends the chain: "right", a later step labeled right, or with evidence `corrected` above 0; "flag",
             the latter alone.
 
     Returns:
         scores: 1 for steps labeled wrong, 1/2 for those that only rest on one, 0 neutral, -1 right; NaN: not labeled.
-        confidence: share of the votes that find the step wrong; None without votes.
+        confidence: share of the votes that find the step wrong, each below `threshold`; None without votes.
     """
-    given = _given(case, source)
+    given = _given(case, source, threshold)
     if given is None:
         names = source or " or ".join(SOURCES)
         return case.unknown(f"no step has evidence {names}: nobody has judged the steps")
     name, raw, sure = given
-    label = raw if name == "label" else _signs(raw, name, threshold)
+    label = raw if name == "label" else np.sign(raw - threshold)
     marks: list[Any] = [s.evidence.get("corrected") for s in case.steps]
     flags = np.array([m is not None and m != [] and np.max(m) > 0 for m in marks], bool)
     ends = flags | (label > 0) if until == "right" else flags
@@ -111,7 +112,7 @@ def propagate(label: ArrayLike, corrected: ArrayLike) -> Floats:
     return np.where((bad > good) & ~np.isnan(given), -1.0, given)
 
 
-def _given(case: Case, source: Source | None) -> tuple[str, Floats, Floats | None] | None:
+def _given(case: Case, source: Source | None, threshold: float) -> tuple[str, Floats, Floats | None] | None:
     """Name and [S] numbers of the evidence, and the share of votes against each step."""
     for name in SOURCES if source is None else (source,):
         read: list[Any] = [s.match if name == "match" else s.evidence.get(name) for s in case.steps]
@@ -122,11 +123,8 @@ def _given(case: Case, source: Source | None) -> tuple[str, Floats, Floats | Non
         votes = [np.array(v if isinstance(v, list) else [v], float) for v in read]
         kept = [v[~np.isnan(v)] for v in votes]
         signed = any((v < 0).any() for v in kept)
-        against = [float(np.mean(v < 0 if signed else v < 0.5)) if v.size else np.nan for v in kept]
-        mean = [float(v.mean() / 2 + 0.5 if signed else v.mean()) if v.size else np.nan for v in kept]
+        kept = [v / 2 + 0.5 for v in kept] if signed else kept
+        against = [float(np.mean(v < threshold)) if v.size else np.nan for v in kept]
+        mean = [float(v.mean()) if v.size else np.nan for v in kept]
         return name, np.array(mean), np.array(against)
     return None
-
-
-def _signs(number: Floats, name: str, threshold: float) -> Floats:
-    return np.sign(number - (0.5 if name == "match" else threshold))

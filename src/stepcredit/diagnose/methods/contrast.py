@@ -1,13 +1,16 @@
 """Contrast with the runs that succeeded: the step at which the chance of success fell most."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from stepcredit.data.layout import Bools, Floats, Ints
-from stepcredit.diagnose.case import Case, Verdict
-from stepcredit.diagnose.graph import STOP, Graph
+from stepcredit.diagnose.case import Case, Group, Verdict
+from stepcredit.diagnose.departed import Counts, Departed
+from stepcredit.diagnose.features import kept
+from stepcredit.diagnose.graph import STOP
 from stepcredit.diagnose.outcomes import agent_of, succeeded
+from stepcredit.errors import StepCreditError
 from stepcredit.ops import wilson
 from stepcredit.shelf import PlanCard
 
@@ -25,27 +28,15 @@ CARD = PlanCard(
 _DRAWS, _CANDIDATES = 256, 8
 
 
-class Counts(NamedTuple):
-    """[T + 1] of the other runs that passed each place of a run, the place where it ended included: how many did
-    anything there, the same, the same and came to the same node; and how many of those succeeded. alike: of actions
-    that no two of them took."""
-
-    all: Floats
-    all_won: Floats
-    same: Floats
-    same_won: Floats
-    link: Floats
-    link_won: Floats
-    lone: Floats
-
-
 def contrast(case: Case, *, prior: float = 1.0) -> Verdict:
     """The step that lost most of the chance of success, as the outcomes of the other runs have it.
 
-        V_T     = p_T (share of those that ended there and succeeded) + (1 - p_T) O_T
+        Q_T     = share of the runs that ended there, this one included, that succeeded
         Q_t     = q_t V_{t+1} + (1 - q_t) L_t
         V_t     = p_t Q_t + (1 - p_t) O_t
         score_t = V_t - Q_t
+
+    A run that used up its steps could not go on: there V_T = Q_T, without (1 - p_T) O_T, and its end costs nothing.
 
     O_t, L_t: success, as the mean of Beta(won + prior m, lost + prior (1 - m)), of the runs that did something else in
     the same node, and of those that did the same and came elsewhere; m the share of all other runs that succeeded. p_t:
@@ -59,12 +50,16 @@ def contrast(case: Case, *, prior: float = 1.0) -> Verdict:
     those from its places that needed no more steps than it had left.
 
     Args:
-        prior: how many runs the mean m is worth.
+        prior: how many runs the mean m is worth, more than none.
 
     Returns:
         confidence: the chance, of the values drawn from the posteriors of O_t, that no other step's fall is greater,
         times the part of the fall that the step keeps. An outcome that is not known is taken for a failure.
+
+    Raises:
+        StepCreditError: a prior that is not above 0.
     """
+    checked(prior)
     graph, me = case.group.graph, case.index
     known = ~np.isnan(graph.success)
     known[me] = False
@@ -80,10 +75,10 @@ def contrast(case: Case, *, prior: float = 1.0) -> Verdict:
             else "there is no other run of the task with a known outcome",
             siblings=runs,
         )
-    rows = _Rows.of(graph, me, known, limited=_limited(case))
-    counts = rows.counts()
+    table: Departed = kept(case.group, "departed", lambda: Departed.of(graph))
+    counts, limited = table.counts(graph, me, _limited(case))
     mean = (won + 0.5) / (runs + 1)
-    fall, luck, q = _falls(counts, mean, prior, rows.limited)
+    fall, luck, q = _falls(counts, mean, prior, limited)
     last = int(np.flatnonzero(counts.all)[-1])
     steps = fall.size - 1
     parted = counts.lone[last] == counts.all[last] and not counts.same[last]
@@ -96,77 +91,30 @@ def contrast(case: Case, *, prior: float = 1.0) -> Verdict:
     best = int(np.argmax(fall[:-1]))
     stops = steps > 0 and fall[steps] > fall[best]
     at = steps if stops else best
-    if fall[at] <= 1e-9 or luck.max() > fall[at]:
+    if fall[at] <= 1e-9 or luck.max() > fall[at] + 1e-9:
         return _by_chance(case, luck, fall[at], runs, won)
-    sure = _sure(counts, mean, prior, fall, q, at)
-    score, kept = _shared(fall, counts, last)
+    sure = _sure(counts, mean, prior, fall, q, at, limited)
+    score, keeps = _shared(fall, counts, last)
     step = min(at, steps - 1) - int(graph.shared[me])
     if step < 0:
         return case.unknown("the step to blame is stored with another run of the task", siblings=runs)
-    evidence = _evidence(graph, rows, counts, at, fall[at], q[at], runs, won)
+    evidence = _evidence(case, known, at, limited, fall[at], q[at])
     return Verdict(
         "found",
         score[int(graph.shared[me]) :],
         step=step,
         agent=agent_of(case, step),
         error="stopped_early" if stops else "wrong_turn",
-        reason=_reason(evidence, stops),
-        confidence=float(sure * (kept if at == last else 1.0)),
-        evidence=evidence,
+        reason=_reason(evidence, stops, fared(case.group)),
+        confidence=float(sure * (keeps if at == last else 1.0)),
+        evidence={"siblings": runs, "successes": won, **evidence},
     )
 
 
-class _Rows(NamedTuple):
-    """What the other runs did in the nodes of a run: rows of (place, run, action, next, won, steps ahead); and what the
-    run itself did: action, next [T + 1]."""
-
-    place: Ints
-    run: Ints
-    action: Ints
-    next: Ints
-    won: Floats
-    ahead: Ints
-    did: Ints
-    came: Ints
-    limited: bool
-
-    @classmethod
-    def of(cls, graph: Graph, me: int, known: Bools, limited: bool | None) -> "_Rows":
-        left, path = graph.departures, graph.path(me)
-        first, size = left.start[path], np.diff(left.start)[path]
-        place = np.repeat(np.arange(path.size), size)
-        at = np.arange(place.size) - np.repeat(np.cumsum(size) - size, size) + first[place]
-        kept = known[left.rollout[at]]
-        place, at = place[kept], at[kept]
-        run, ahead, steps = left.rollout[at], left.ahead[at], path.size - 1
-        longest = steps == graph.length.max() and bool(np.any((place == steps) & (ahead > 0)))
-        bound = longest if limited is None else limited
-        won = graph.success[run]
-        if bound:
-            won = np.where(ahead <= steps - place, won, 0.0)
-        mine = slice(graph.start[me], graph.start[me + 1])
-        did, came = np.append(graph.action[mine], STOP), np.append(graph.t[mine], STOP)
-        return cls(place, run, left.action[at], left.next[at], won, ahead, did, came, bound)
-
-    def counts(self) -> Counts:
-        size = self.did.size
-        same = self.action == self.did[self.place]
-        link = same & (self.next == self.came[self.place])
-
-        def count(mask: Any) -> tuple[Floats, Floats]:
-            at = self.place[mask]
-            return (
-                np.asarray(np.bincount(at, minlength=size), float),
-                np.asarray(np.bincount(at, weights=self.won[mask], minlength=size), float),
-            )
-
-        order = np.lexsort((self.action, self.place))
-        by, action = self.place[order], self.action[order]
-        new = np.ones(by.size + 1, bool)
-        new[1:-1] = (by[1:] != by[:-1]) | (action[1:] != action[:-1])
-        alone = new[:-1] & new[1:]
-        lone = np.bincount(by[alone], minlength=size).astype(float)
-        return Counts(*count(slice(None)), *count(same), *count(link), lone)
+def checked(prior: float) -> None:
+    """Raises: StepCreditError: a prior that is no positive number of runs."""
+    if not 0 < prior < np.inf:
+        raise StepCreditError(f"prior={prior}: expected a number of runs above 0")
 
 
 def _falls(c: Counts, mean: float, prior: float, limited: bool) -> tuple[Floats, Floats, Floats]:
@@ -186,10 +134,10 @@ def _falls(c: Counts, mean: float, prior: float, limited: bool) -> tuple[Floats,
     return fall, luck, after
 
 
-def _sure(c: Counts, mean: float, prior: float, fall: Floats, after: Floats, at: int) -> float:
+def _sure(c: Counts, mean: float, prior: float, fall: Floats, after: Floats, at: int, limited: bool) -> float:
     """The chance that the fall at a place is the greatest, over draws of what the others' steps are worth there."""
     top = np.argsort(-fall, kind="stable")[:_CANDIDATES]
-    top = top[(c.all - c.same)[top] > 0]
+    top = top[((c.all - c.same)[top] > 0) & ~(limited & (top == fall.size - 1))]  # the end of such a run costs nothing
     n, won = (c.all - c.same)[top], (c.all_won - c.same_won)[top]
     draws = np.random.default_rng(0).beta(
         (won + prior * mean)[:, None], (n - won + prior * (1 - mean))[:, None], size=(top.size, _DRAWS)
@@ -215,11 +163,13 @@ def _shared(fall: Floats, c: Counts, last: int) -> tuple[Floats, float]:
 
 def _by_chance(case: Case, luck: Floats, fall: float, runs: int, won: float) -> Verdict:
     at = int(np.argmax(luck))
-    if luck[at] > max(fall, 1e-9):
+    if luck[at] > max(fall, 0.0) + 1e-9:
         why = (
             f"most was lost after step {at}, where other runs that did the same came elsewhere: chance, or something "
             "that the states do not show"
         )
+    elif fared(case.group):
+        why = f"the run did nothing that those of the {runs} other runs that fared better did not do as well"
     else:
         why = f"the run did nothing that the {won:g} of {runs} runs that succeeded did not do as well"
     return case.unknown(why, siblings=runs, successes=won, luck=float(luck[at]))
@@ -230,53 +180,79 @@ def _limited(case: Case) -> bool | None:
     return None if cut is None or cut == -1 else bool(cut)
 
 
-def _evidence(
-    graph: Graph, rows: _Rows, c: Counts, at: int, fall: float, after: float, runs: int, won: float
-) -> dict[str, Any]:
-    n, good = c.all[at] - c.same[at], c.all_won[at] - c.same_won[at]
+def _evidence(case: Case, known: Bools, at: int, limited: bool, fall: float, after: float) -> dict[str, Any]:
+    graph, me = case.group.graph, case.index
+    left, path = graph.departures, graph.path(me)
+    rows = np.arange(left.start[path[at]], left.start[path[at] + 1])
+    rows = rows[known[left.rollout[rows]]]
+    run, action, ahead = left.rollout[rows], left.action[rows], left.ahead[rows]
+    won = np.where(ahead <= path.size - 1 - at, graph.success[run], 0.0) if limited else graph.success[run]
+    same = action == (STOP if at == path.size - 1 else graph.action[graph.start[me] + at])
+    n, good = int(np.sum(~same)), float(won[~same].sum())
     low, high = wilson(good, n)
-    there = rows.place == at
-    other = there & (rows.action != rows.did[at])
-    best = np.flatnonzero(other & (rows.won > 0))
+    best = np.flatnonzero(~same & (won > 0))
     example = None
     if best.size:
-        run = int(rows.run[best[0]])
+        one = int(run[best[0]])
         example = {
-            "run": run,
-            "rollout": graph.names[run],
-            "step": int(graph.length[run] - rows.ahead[best[0]] - graph.shared[run]),
+            "run": one,
+            "rollout": graph.names[one],
+            "step": int(graph.length[one] - ahead[best[0]] - graph.shared[one]),
         }
-    tried = [
-        (float(rows.won[k].sum()), int(k.sum()), graph.words(a))
-        for a in np.unique(rows.action[other & (rows.action != STOP)]).tolist()
-        for k in [other & (rows.action == a)]
-    ]
-    tried.sort(key=lambda done: (-done[0], -done[1], done[2]))
     return {
-        "siblings": runs,
-        "successes": won,
-        "same_step": {"runs": int(c.same[at]), "successes": float(c.same_won[at])},
-        "other_steps": {"runs": int(n), "successes": float(good), "low": float(low), "high": float(high)},
-        "others_did": [{"action": a, "runs": n, "successes": won} for won, n, a in tried[:5]],
+        "same_step": {"runs": int(same.sum()), "successes": float(won[same].sum())},
+        "other_steps": {"runs": n, "successes": good, "low": float(low), "high": float(high)},
+        "others_did": _others_did(case, action[~same], won[~same]),
         "before": float(after + fall),
         "after": float(after),
         "fall": float(fall),
         "example": example,
-        "out_of_steps": bool(rows.limited),
+        "out_of_steps": limited,
         "place": graph.kind,
     }
 
 
-def _reason(e: dict[str, Any], stops: bool) -> str:
+def _others_did(case: Case, action: Ints, won: Floats) -> list[dict[str, Any]]:
+    """The five actions of others that were worth most, ties in the order of their words."""
+    words: dict[int, str] = kept(case.group, "words of actions", dict)
+    kinds, of = np.unique(action, return_inverse=True)
+    runs, good = np.bincount(of, minlength=kinds.size), np.bincount(of, won, kinds.size)
+    tried = []
+    for a, n, w in zip(kinds.tolist(), runs.tolist(), good.tolist(), strict=True):
+        if a != STOP:
+            if a not in words:
+                words[a] = case.group.graph.words(a)
+            tried.append((-w, -n, words[a]))
+    return [{"action": a, "runs": -n, "successes": -w} for w, n, a in sorted(tried)[:5]]
+
+
+def fared(group: Group) -> str:
+    """Empty where every known outcome of the task is 0 or 1, or the least or the most of two: then runs are counted;
+    else what a mean outcome is measured on."""
+    success = group.graph.success
+    if np.all(np.isnan(success) | (success == 0) | (success == 1)):
+        return ""
+    own = all(r.outcome is None or not (r.outcome < 0 or r.outcome > 1) for r in group.rollouts)
+    return "from 0 to 1" if own else "from 0, the task's least, to 1, its most"
+
+
+def _reason(e: dict[str, Any], stops: bool, scale: str) -> str:
     same, other = e["same_step"], e["other_steps"]
     where = "from the same state" if e["place"] == "states" else "after the same actions"
-    shares = f"{other['successes']:g} of {other['runs']} [{other['low']:.2f}, {other['high']:.2f}]"
+    between = f"[{other['low']:.2f}, {other['high']:.2f}]"
+    late = " in the steps that were left" * bool(e["out_of_steps"])
+    nobody = "no other run took this step, and this one failed"
+    if scale:
+        began = f"after this step {_mean(same)}" if same["runs"] else nobody
+        began, what = ("the run stopped here", "going on") if stops else (began, "other steps")
+        return f"{began}; {where}, {what} led to {_mean(other)} {between}{late} (outcomes {scale})"
+    shares = f"{other['successes']:g} of {other['runs']} {between}"
     if stops:
         return f"the run stopped here; {where} others went on, and {shares} succeeded"
-    began = (
-        f"after this step {same['successes']:g} of {same['runs']} other runs succeeded"
-        if same["runs"]
-        else "no other run took this step, and this one failed"
-    )
-    late = " in the steps that were left" * bool(e["out_of_steps"])
+    began = f"after this step {same['successes']:g} of {same['runs']} other runs succeeded" if same["runs"] else nobody
     return f"{began}; {where}, other steps led to success in {shares}{late}"
+
+
+def _mean(side: dict[str, Any]) -> str:
+    runs = side["runs"]
+    return f"mean outcome {side['successes'] / max(runs, 1):.2f} over {runs} other run{'s' * (runs != 1)}"

@@ -145,11 +145,12 @@ def _unknown(p: Floats) -> int:
 
 
 def _none(p: Floats, drop: Floats, least: float) -> str:
-    if p[0] < least:
-        return f"from the task alone {p[0]:.0%} of the tries succeed: there is no chance that a step could lose"
+    if not np.any(p > 0):
+        return "from the task alone none of the tries succeeds: there is no chance that a step could lose"
     t = int(np.argmax(drop))
-    return f"no step lowers the chance of success by {least:.0%} and more than chance; most does step {t}, \
-{drop[t]:.0%}"
+    few = f"from the task alone {p[0]:.0%} of the tries succeed, less than the {least:.0%} that is to be lost; "
+    return f"{few * bool(p[0] < least)}no step lowers the chance of success by {least:.0%} and more than chance; \
+most does step {t}, {drop[t]:.0%}"
 
 
 def _told(shares: Shares, k: int) -> str:

@@ -54,7 +54,7 @@ def decisive_search(
     At each place `batch` tries are drawn until the interval of p lies on one side of the threshold, at most `most`;
     then the share decides. Scores are the drop between the places looked at, spread evenly over the steps between them.
     The confidence is the product over the places of the chance that p lies on the side that was taken, p uniform before
-    its tries.
+    its tries; None for a run of one step, of which no place is looked at.
 
     Args:
         replayer, max_tokens, temperature, stop, joiner, whole, compares: as in `counterfactual_replay`.
@@ -93,7 +93,7 @@ lose"
         above = bool(shares.p[middle] >= threshold)
         sure *= _sure(shares, middle, threshold, above)
         kept, lost = (middle, lost) if above else (kept, middle)
-    return _found(shares, z, kept, threshold, sure)
+    return _found(shares, z, kept, threshold, sure if size > 1 else None)
 
 
 def cost_of(case: Case, **options: Any) -> dict[str, int]:
@@ -138,7 +138,8 @@ def _open(shares: Shares, z: float, why: str) -> Verdict:
     return Verdict("unknown", np.full(len(shares.case.steps), np.nan), reason=why, evidence=shares.evidence(z))
 
 
-def _found(shares: Shares, z: float, t: int, threshold: float, sure: float) -> Verdict:
+def _found(shares: Shares, z: float, t: int, threshold: float, sure: float | None) -> Verdict:
+    fell = f"the chance falls below {threshold:.0%}" + "; there is no other step" * (sure is None)
     before = f"{shares.won[t]:g} of {shares.told[t]:g}"
     end = t + 1 == len(shares.case.steps)
     after = "none (so the run ended)" if end else f"{shares.won[t + 1]:g} of {shares.told[t + 1]:g}"
@@ -147,7 +148,7 @@ def _found(shares: Shares, z: float, t: int, threshold: float, sure: float) -> V
         _spread(shares.p),
         step=t,
         agent=speaker(shares.case.steps[t]),
-        reason=f"before step {t} {before} tries succeed, after it {after}: the chance falls below {threshold:.0%}",
+        reason=f"before step {t} {before} tries succeed, after it {after}: {fell}",
         confidence=sure,
         evidence=shares.evidence(z) | {"threshold": threshold},
     )

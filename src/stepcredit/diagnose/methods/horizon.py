@@ -6,6 +6,7 @@ from stepcredit.data.layout import Floats, Ints
 from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.diagnose.decay import first_error_share, hazard, horizon_length, step_accuracy
 from stepcredit.diagnose.features import kept
+from stepcredit.diagnose.methods.contrast import checked
 from stepcredit.diagnose.outcomes import agent_of, succeeded
 from stepcredit.shelf import PlanCard
 
@@ -36,11 +37,15 @@ def horizon(case: Case, *, prior: float = 1.0) -> Verdict:
     score_t = p^t (1 - p) / (1 - p^T) says how hope decays, and no step is named.
 
     Args:
-        prior: labeled runs that the mean hazard is worth at each position.
+        prior: labeled runs that the mean hazard is worth at each position, more than none.
 
     Returns:
-        confidence: score of the step, a chance.
+        confidence: score of the step, a chance. "unknown" where labels find no error in any other run.
+
+    Raises:
+        StepCreditError: a prior that is not above 0.
     """
+    checked(prior)
     size = len(case.steps)
     if succeeded(case):
         return Verdict("clean", np.full(size, np.nan), reason="the run succeeded")
@@ -49,10 +54,14 @@ def horizon(case: Case, *, prior: float = 1.0) -> Verdict:
     first, length = kept(case.group, "first errors", lambda: _first_errors(case.group))
     others = np.flatnonzero((length > 0) & (np.arange(length.size) != case.index))
     if others.size:
+        wrong = int(np.sum(first[others] >= 0))
+        if not wrong:
+            return case.unknown(
+                f"no step of the {others.size} other labeled runs is labeled wrong", labeled=int(others.size)
+            )
         chance = hazard(first[others], length[others], prior=prior)
         share = first_error_share(_stretched(chance, size))
         step = int(np.argmax(share))
-        wrong = int(np.sum(first[others] >= 0))
         there = int(np.sum(first[others] == step))
         return Verdict(
             "found",

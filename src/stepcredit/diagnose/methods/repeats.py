@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stepcredit.data.layout import Floats
+from stepcredit.data.layout import Bools, Floats
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.features import Features, features
 from stepcredit.diagnose.outcomes import agent_of, exposure
@@ -44,8 +44,9 @@ def repeats(case: Case, *, near: float = 0.9) -> Verdict:
     between it and the step that it repeats.
 
     A step repeats an earlier one if it does the same (tool calls with all arguments, else text; blanks do not count)
-    and the same comes back (or nothing is known of either), or if it takes the same way from a state that was met
-    before. The same call that brings something new is no repetition; a check that is run again after other work is one
+    and the same comes back, or if it takes the same way from a state that was met before. Where nothing is known of
+    what came back to either it counts as well, though it may have brought something new: that is weaker, and the words
+    say so. The same call that brings something new is no repetition; a check that is run again after other work is one
     that counts a quarter, and makes no loop.
 
     Args:
@@ -65,7 +66,12 @@ def repeats(case: Case, *, near: float = 0.9) -> Verdict:
     back = _back(case, near)
     loops = _loops(back)
     score: Floats = np.where(back > 0, 0.25, 0.0)
-    remarks = {t: f"does what step {t - int(back[t])} did, and got the same" for t in np.flatnonzero(back).tolist()}
+    known = _known(case, back)
+    remarks = {
+        t: f"does what step {t - int(back[t])} did, and "
+        + ("got the same" if known[t] else "what came back is not known")
+        for t in np.flatnonzero(back).tolist()
+    }
     if not loops:
         return Verdict("clean", score, reason="no loop", remarks=remarks, evidence={"repeated": len(remarks)})
     for one in loops:
@@ -76,6 +82,8 @@ def repeats(case: Case, *, near: float = 0.9) -> Verdict:
     unit = "step" if worst.steps == 1 else "steps"
     first = worst.first - worst.period
     cycle = f"step {first}" if worst.period == 1 else f"steps {first} to {worst.first - 1}"
+    told = known[worst.first : worst.last + 1]
+    new = "nothing new came back" + " as far as that is known" * (not told.all())
     end = "until the end" if worst.last == len(case.steps) - 1 else f"up to step {worst.last}"
     return Verdict(
         "found",
@@ -83,13 +91,15 @@ def repeats(case: Case, *, near: float = 0.9) -> Verdict:
         step=worst.first,
         agent=agent_of(case, worst.first),
         error="repeated_step",
-        reason=f"from here {worst.steps} {unit} in a row ({end}) did again what {cycle} did, and nothing new came back"
+        reason=f"from here {worst.steps} {unit} in a row ({end}) did again what {cycle} did, and "
+        + (new if told.any() else "what came back is not known")
         + seen.words("a loop"),
         confidence=seen.blame,
         remarks=remarks,
         evidence={
             "loops": [one._asdict() for one in loops[:20]],
             "repeated": len(remarks),
+            "known": int(known[back > 0].sum()),
             "steps": len(case.steps),
             "others": seen._asdict(),
         },
@@ -115,6 +125,16 @@ def _back(case: Case, near: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]
         out[t] = t - found if found >= 0 else 0
         same[(key, seen)] = ways[links[t]] = t
     return out
+
+
+def _known(case: Case, back: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Bools:
+    """[S] whether it is known what came of each step: an answer, or a state that the step it repeats led to too."""
+    graph = case.group.graph
+    start = int(graph.start[case.index] + graph.shared[case.index])
+    after = graph.t[start : start + len(case.steps)]
+    answered = np.array([seen is not None for seen in features(case).seen], bool)
+    named = np.array([graph.states[n] is not None for n in after.tolist()], bool)
+    return np.asarray(answered | (named & (after == after[np.arange(after.size) - back])), bool)
 
 
 def _nearly(read: Features, t: int, near: float) -> int:

@@ -13,6 +13,7 @@ from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.data.records import Rollout, Step
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.features import fine_key, kept, shown
+from stepcredit.diagnose.methods.contrast import fared
 from stepcredit.diagnose.outcomes import agent_of, succeeded
 from stepcredit.errors import UnknownName
 from stepcredit.evidence._calls import plain, read
@@ -122,7 +123,7 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
         "units": len(found.unit),
         "log_odds": float(odds[best]) if np.isfinite(odds[best]) else None,
     }
-    words = _words(unit, absent, evidence)
+    words = _words(unit, absent, evidence, fared(case.group))
     if odds[best] <= 0:
         return case.unknown(f"nothing that the run did goes together with failure: {words}", **evidence)
     last = absent and step == len(case.steps) - 1
@@ -289,11 +290,17 @@ def _sides(f: float, s: float, F: float, S: float, absent: bool) -> dict[str, di
     return {"with": other, "without": one} if absent else {"with": one, "without": other}
 
 
-def _words(unit: Unit, absent: bool, evidence: Mapping[str, Any]) -> str:
+def _words(unit: Unit, absent: bool, evidence: Mapping[str, Any], scale: str) -> str:
     had, lacked = evidence["with"], evidence["without"]
     mine, others = (lacked, had) if absent else (had, lacked)
     said = f"no {unit.words} here" if absent else unit.words
     here, there = ("without", "with") if absent else ("with", "without")
+    if scale:
+        means = [1 - side["failed"] / side["runs"] if side["runs"] else 0.0 for side in (mine, others)]
+        return (
+            f"{said}: mean outcome {means[0]:.2f} over the {mine['runs']:g} runs {here} it, {means[1]:.2f} over the "
+            f"{others['runs']:g} {there} {'it ' * absent}(outcomes {scale})"
+        )
     return (
         f"{said}: of the {mine['runs']:g} runs {here} it {mine['failed']:g} failed, of the {others['runs']:g} {there} "
         f"{'it ' * absent}{others['failed']:g}"

@@ -22,6 +22,7 @@ CARD = PlanCard(
 
 Source = Literal["value", "progress", "potential", "score"]
 SOURCES: tuple[Source, ...] = ("value", "progress", "potential", "score")
+_GIANT = 2.0**1000
 
 
 def values(case: Case, *, source: Source | None = None) -> Verdict:
@@ -34,6 +35,9 @@ def values(case: Case, *, source: Source | None = None) -> Verdict:
     Args:
         source: the evidence that is read; None: the first of `SOURCES` that the run has.
 
+    A number that is not finite is none. Where one is beyond 2^1000 scores are told in units of a power of two, as
+    differences of such numbers are none.
+
     Returns:
         scores: the falls; NaN where a number is missing. confidence: the part of all that was lost in falls that this
         one makes up: 1 where nothing else fell.
@@ -45,14 +49,16 @@ def values(case: Case, *, source: Source | None = None) -> Verdict:
     if found is None:
         return case.unknown(f"no step has evidence {source or ' or '.join(SOURCES)}")
     x = _column(case, found)
-    fall = _falls(case, found, x)
+    unit = _unit(case, x)
+    fall = _falls(case, found, x / unit, unit)
     lost = np.where(fall > 0, fall, 0.0)
     if not np.any(~np.isnan(fall)):
         return case.unknown(f"no two neighboring steps have a {found}", source=found)
     if not lost.sum() > 0:
         return Verdict("clean", fall, reason=f"{found} never falls", evidence={"source": found})
     step = int(np.nanargmax(fall))
-    before, after = _around(found, x, fall, step)
+    before, after = (float(end * unit) for end in _around(found, x / unit, fall, step))
+    lost_here = float(fall[step]) * unit
     share = float(fall[step] / lost.sum())
     return Verdict(
         "found",
@@ -62,16 +68,34 @@ def values(case: Case, *, source: Source | None = None) -> Verdict:
         error="wrong_turn",
         reason=f"{found} falls here from {before:.3g} to {after:.3g}, the most in the run ({share:.0%} of all falls)",
         confidence=share,
-        evidence={"source": found, "before": before, "after": after, "fall": float(fall[step])},
+        evidence={
+            "source": found,
+            "before": before,
+            "after": after,
+            "fall": lost_here if np.isfinite(lost_here) else None,
+        },
     )
 
 
 def _column(case: Case, name: str) -> Floats:
     read = [s.evidence.get(name) for s in case.steps]
-    return np.array([np.nan if v is None or isinstance(v, list) else float(v) for v in read])
+    x = np.array([np.nan if v is None or isinstance(v, list) else float(v) for v in read])
+    return np.where(np.isfinite(x), x, np.nan)
 
 
-def _falls(case: Case, name: str, x: Floats) -> Floats:
+def _unit(case: Case, x: Floats) -> float:
+    """What numbers are measured in, so that no difference and no sum of them is endless: 1 but for giants."""
+    every = np.abs(np.concatenate((x, _column(case, "next_value"), [_end(case)])))
+    most = every[~np.isnan(every)].max(initial=0.0)
+    return 1.0 if most <= _GIANT else float(np.ldexp(1.0, np.frexp(most)[1] - 1))
+
+
+def _end(case: Case) -> float:
+    outcome = case.rollout.outcome
+    return outcome if outcome is not None and np.isfinite(outcome) else np.nan
+
+
+def _falls(case: Case, name: str, x: Floats, unit: float) -> Floats:
     if name == "progress":
         return np.asarray(-np.diff(x, prepend=0.0))
     if name == "score":
@@ -82,10 +106,10 @@ def _falls(case: Case, name: str, x: Floats) -> Floats:
         return np.where(known, np.where(n > 0, np.maximum(mean - x, 0.0), 0.0), np.nan)
     after = np.append(x[1:], np.nan)
     if name == "value":
-        given = _column(case, "next_value")
+        given = _column(case, "next_value") / unit
         after = np.where(np.isnan(given), after, given)
-    if np.isnan(after[-1]) and case.rollout.outcome is not None:
-        after[-1] = case.rollout.outcome
+    if np.isnan(after[-1]):
+        after[-1] = _end(case) / unit
     return np.asarray(x - after)
 
 
