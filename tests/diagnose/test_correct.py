@@ -1,11 +1,13 @@
 """CORRECT and its cache of schemata: what is learned, kept, found again, and never told of the run itself."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from judges import Answers, case_of, judged, run_of
+from msgspec import structs
 
 from stepcredit.data.records import Blame, Rollout, Step
 from stepcredit.diagnose import diagnose
@@ -174,20 +176,65 @@ def test_what_cannot_be_learned_is_said_and_not_kept():
     right = failure("sums", "1", blame=[Blame(by="p", step=0, label=1.0), Blame(by="p", step=99), Blame(by="p")])
     down = failure("maps", "2")
     left = learn([plain, right, down], {"judge": Answers(None)}, cache, retries=2, cut=200)
-    assert set(left) == {"0", "1", "2"} and "did not answer" in left["2"] and not len(cache)
+    assert set(left) == {("dates", "0"), ("sums", "1"), ("maps", "2")} and not len(cache)
+    assert "did not answer" in left["maps", "2"]
     assert annotation(right) is None and annotation(down, by="nobody") is None
-    assert learn([down], {"judge": Answers(("signatures",))}, cache, by="people", at_once=1)["2"].startswith(
+    assert learn([down], {"judge": Answers(("signatures",))}, cache, by="people", at_once=1)["maps", "2"].startswith(
         "the judge's"
     )
-    assert "nobody names" in learn([down], {"judge": Answers(writer)}, cache, by="nobody")["2"]
+    assert "nobody names" in learn([down], {"judge": Answers(writer)}, cache, by="nobody")["maps", "2"]
 
 
 def test_runs_like_those_in_the_cache_are_not_learned_again_below_delta():
     cache, _, _ = learned(names=("0",))
-    like = learn([failure("dates", "twin")], {"judge": Answers(writer)}, cache, delta=0.5)
-    assert "alike" in like["twin"] and len(cache) == 3
+    judge = Answers(writer)
+    like = learn([failure("dates", "twin")], {"judge": judge}, cache, delta=0.5)
+    assert not judge.asked
+    assert "alike" in like["dates", "twin"] and len(cache) == 3
     learn([failure("dates", "twin")], {"judge": Answers(writer)}, cache, delta=1.01)
     assert len(cache) == 4 and SchemaCache().likeness(case_of()) == 0.0
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 256])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_of_runs_that_are_alike_one_is_learned_however_many_are_asked_about_at_once(at_once, embedded):
+    def embed(texts):
+        return np.array([[1.0, 0.0] if "About maps" in t else [0.0, 1.0] for t in texts])
+
+    runs = [failure(topic, str(i)) for i in range(4) for topic in ("maps", "sums")]
+    for i, run in enumerate(runs):
+        run.steps[0].text += f" and number {i}"
+    cache = SchemaCache(embedder=embed if embedded else None)
+    left = learn(runs, {"judge": Slow(writer)}, cache, delta=0.5, at_once=at_once)
+    assert [(s.group, s.rollout) for s in cache.schemata] == [("maps", "0"), ("sums", "0")]
+    assert set(left) == {(r.group, r.rollout) for r in runs[2:]} and all("alike" in why for why in left.values())
+
+
+class Slow:
+    """A judge whose last answers come first."""
+
+    def __init__(self, says):
+        self.answers, self.n = Answers(says), 0
+
+    async def each(self, request):
+        self.n += 1
+        await asyncio.sleep(0.02 / self.n)
+        return self.answers([request.prompt])[0]
+
+
+def test_what_is_passed_over_is_told_by_task_and_run():
+    runs = [failure(topic, "0", blame=[]) for topic in TOPICS]
+    assert set(learn(runs, {"judge": Answers(writer)}, SchemaCache())) == {(topic, "0") for topic in TOPICS}
+
+
+def test_likeness_is_the_same_whether_the_cache_grew_or_was_read_whole(tmp_path):
+    path = tmp_path / "schemata.jsonl"
+    grown, _, _ = learned(SchemaCache(path), delta=1.01)
+    case = case_of(failure("sums", "new"))
+    assert grown.likeness(case) == pytest.approx(SchemaCache(path).likeness(case)) and 0.5 < grown.likeness(case) < 1
+    again = grown.schemata[2]
+    grown.add(structs.replace(again, log="something else entirely"))
+    assert grown.likeness(case) == pytest.approx(SchemaCache(path).likeness(case))
 
 
 def test_words_give_cosines_of_tf_idf():

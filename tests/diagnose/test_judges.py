@@ -410,7 +410,7 @@ def test_hybrid_needs_an_agent_of_the_run():
     assert verdict.status == "unknown" and "Coder" not in (verdict.agent or "")
     assert judged("hybrid@blind", case_of(), Answers("step: none")).status == "clean"
     lines = judged("hybrid", case_of(), Answers(("Agent Name: Coder\nStep Number: 2\n",)), form="lines", unread="pass")
-    assert lines.status == "clean" and lines.evidence["steps"] == [2, 5, 8]
+    assert lines.status == "unknown" and lines.evidence["steps"] == [2, 5, 8]
 
 
 # A2P

@@ -547,7 +547,11 @@ def simulator(prompt):
     """A judge that knows the value of every coalition, and of steps of B."""
     what = prompt.partition("Suppose that ")[2].partition(" had been right")[0]
     if what.startswith("every step that "):
-        return f"chance: {WORKED[what.removeprefix('every step that ').removesuffix(' took')]}"
+        names = what.removeprefix("every step that ").removesuffix(" took")
+        for number, name in enumerate("ABC", 1):
+            assert f"\nagent {number}: {name}\n" in prompt
+            names = names.replace(f"agent {number}", name)
+        return f"chance: {WORKED[names]}"
     chance = {1: "30%", 4: ".6", 7: "0.6"}.get(int(what.split()[1]), "0.05")
     return f"chance: {chance}\nfix: say {what}"
 
@@ -600,7 +604,9 @@ def test_cdc_mas_considers_whom_the_end_rests_on():
 
 def test_a_coalition_of_unknown_value_is_no_verdict():
     case = case_of(agents_run())
-    lost = judged("cdc_mas", case, Answers(lambda p: None if "A and B took" in p else simulator(p)), retries=0)
+    lost = judged(
+        "cdc_mas", case, Answers(lambda p: None if "agent 1 and agent 2 took" in p else simulator(p)), retries=0
+    )
     assert lost.status == "unknown" and "value of a coalition" in lost.reason
     steps = judged("cdc_mas", case, Answers(lambda p: None if " alone had" in p else simulator(p)), retries=0)
     assert steps.status == "unknown" and "B is to blame" in steps.reason

@@ -89,6 +89,34 @@ def test_orders_come_with_their_reverse_and_name_the_coalitions_they_need():
         shapley_along({0: 0.0}, 2, [[1, 0]])
     with pytest.raises(LayoutError, match="2\\^n"):
         shapley_exact([0.0, 1.0, 2.0])
+    with pytest.raises(LayoutError, match="2\\^n"):
+        shapley_exact([])
+    assert shapley_exact([0.5]).shape == (0,)
+
+
+@pytest.mark.parametrize("permutations", [50, 31])
+def test_the_standard_error_is_the_spread_over_seeds(permutations):
+    """Orders come in pairs whose errors partly cancel."""
+
+    def value(players):
+        return float(0 in players and 1 in players and 2 not in players) + len(players) ** 1.5
+
+    drawn = [shapley_permutation(value, 5, permutations=permutations, seed=seed) for seed in range(400)]
+    spread = np.std([one.phi for one in drawn], axis=0, ddof=1)
+    told = np.sqrt(np.mean([one.sd**2 for one in drawn], axis=0))
+    assert told == pytest.approx(spread, rel=0.12)
+
+
+def test_a_pair_is_one_draw_and_other_orders_are_one_each():
+    def value(players):
+        return float(len(players) ** 2)
+
+    assert shapley_permutation(value, 4, permutations=50).sd == pytest.approx(np.zeros(4))
+    assert np.isnan(shapley_permutation(value, 4, permutations=2).sd).all()
+    table = {mask: float(mask) ** 2 for mask in range(8)}
+    given = [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+    added = np.array([shapley_along(table, 3, [order]).phi for order in given])
+    assert shapley_along(table, 3, given).sd == pytest.approx(added.std(axis=0, ddof=1) / np.sqrt(3))
 
 
 def test_a_step_that_uses_a_name_rests_on_the_step_that_brought_it():

@@ -1,6 +1,6 @@
 """`stepcredit diagnose`: which step broke a run, who took it, and why."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -253,7 +253,7 @@ def _cost(
     planners: Sequence[Planner],
     options: Mapping[str, Mapping[str, Any]],
     rollouts: Iterable[Rollout],
-    chosen: Callable[[Rollout], bool],
+    chosen: Chosen,
     json: bool,
     there: InWorld | None,
 ) -> None:
@@ -262,7 +262,7 @@ def _cost(
     if there is not None:
         rollouts = list(rollouts)
     others = [p.name for p in planners if there is None or p.name not in there.methods]
-    told = estimate(rollouts, others, options=options, chosen=chosen)
+    told = estimate(rollouts, others, options=options, success=chosen.success, chosen=chosen)
     if there is not None:
         told = there.added(told, there.cost(rollouts, options, chosen))
     notes(told.assumptions)

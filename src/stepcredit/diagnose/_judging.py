@@ -17,6 +17,12 @@ from stepcredit.evidence._prompts import Unreadable, spoken
 from stepcredit.llm.requests import Ask, Failed, Plan, draw_of, side_by_side
 
 T = TypeVar("T")
+
+
+class NotRead(Failed, frozen=True):
+    """There is a reply, and it cannot be read."""
+
+
 NAN = float("nan")
 KEPT = 2_000
 """Characters of a reply that are kept as evidence."""
@@ -48,7 +54,7 @@ class Judge:
         for attempt in range(self.retries + 1):
             if not left:
                 break
-            draw = draw_of("diagnose", self.seed, self.vote, attempt)
+            draw = draw_for(self.seed, self.vote, attempt)
             replies = yield [Ask(questions[i].prompt, draw) for i in left]
             self.calls += len(left)
             for i, reply in zip(left, replies, strict=True):
@@ -59,13 +65,23 @@ class Judge:
     def _read(self, reply: Any, read: Callable[[str], T]) -> T | Failed:
         if isinstance(reply, Failed):
             return reply
+        if not isinstance(reply, str):
+            raise StepCreditError(
+                f"the judge gave {reply!r:.80}; expected its reply as text",
+                hint="where there is none: None from a function, stepcredit.llm.requests.Failed(reason) from a door",
+            )
         more = len(reply) - KEPT
         self.replies.append(reply[:KEPT] + (f" [... {more:,} more characters]" if more > 0 else ""))
         del self.replies[:-_LAST]
         try:
             return read(reply)
         except Unreadable as error:
-            return Failed(f"the judge's reply could not be read: {error}")
+            return NotRead(f"the judge's reply could not be read: {error}")
+
+
+def draw_for(seed: int, vote: int, attempt: int) -> int:
+    """The draw of a vote's questions, the first time (attempt 0) or asked again."""
+    return draw_of("diagnose", seed, vote, attempt)
 
 
 Vote = Callable[[Judge], Plan[Verdict]]
@@ -147,10 +163,10 @@ def block(reply: str, tag: str) -> str:
         Unreadable: there is none, or the last one is not closed.
     """
     said = spoken(reply)
-    begins = [m.end() for m in re.finditer(f"<{tag}>", said, re.IGNORECASE)]
+    begins = [m.end() for m in re.finditer(f"<{tag}>", said, _ASCII)]
     end = len(said)
     for begin in reversed(begins):
-        closed = re.compile(f"</{tag}>", re.IGNORECASE).search(said, begin, end)
+        closed = re.compile(f"</{tag}>", _ASCII).search(said, begin, end)
         if closed is None:
             raise Unreadable("its answer is cut off")
         body = said[begin : closed.start()].strip()
@@ -160,6 +176,7 @@ def block(reply: str, tag: str) -> str:
     raise Unreadable("it holds no answer of the form asked for")
 
 
+_ASCII = re.IGNORECASE | re.ASCII  # as the tag was chosen: an "ı" of the log is no "i"
 _FORM = re.compile(r"(?:(?:step|signatures|chance|1)\s*:\s*)?(?:NUMBER|ANSWER)\b")
 _FIELDS = ("step", "agent", "error", "reason", "fix", "chance")
 
@@ -192,7 +209,7 @@ def step_in(text: str | None, first: int, last: int) -> int | None:
         Unreadable: another thing than a step from first to last, or "none".
     """
     plain = (text or "").strip().strip("*`\"'")
-    if plain.lower() == "none":
+    if plain.lower().rstrip(".") == "none":
         return None
     found = _STEP.fullmatch(plain)
     if found is None:
@@ -209,18 +226,19 @@ def told_in(text: str | None) -> str | None:
 
 
 def known_agent(case: Case, said: str | None) -> str | None:
-    """The name of the run's own agent that the judge means; None where no agent bears it."""
-    if said is None:
-        return None
-    named = {agent_name(who): who for s in case.steps if (who := speaker(s)) is not None}
-    return named.get(agent_name(said))
+    """The name of the run's own agent that the judge means: the one that is written so, else the first that is taken to
+    be the same (`agent_name`); None where no agent bears it."""
+    names = [who for step in case.steps if (who := speaker(step)) is not None] if said is not None else []
+    if said in names:
+        return said
+    return next((who for who in names if agent_name(who) == agent_name(said)), None)
 
 
 def blamed(log: Log, said: Said, scores: Floats | None = None, *, as_named: bool = False, **evidence: Any) -> Verdict:
     """The verdict that goes with what a judge said. Without scores: 1 for the step to blame, 0 for the others.
 
-    The agent is the one of the run that the judge names, who took the step where it names none of them; as_named: the
-    name that the judge uses, whatever it is.
+    The agent is who took the step, where the judge names them, in whatever spelling, or nobody of the run; else the one
+    of the run that it names. as_named: the name that the judge uses, whatever it is.
     """
     case = log.case
     if scores is None:
@@ -231,7 +249,9 @@ def blamed(log: Log, said: Said, scores: Floats | None = None, *, as_named: bool
         evidence["cut"] = log.cuts
     if said.step is None:
         return Verdict("clean", scores, reason=said.reason or "the judge finds no step wrong", evidence=evidence)
-    agent = said.agent if as_named else known_agent(case, said.agent) or speaker(case.steps[said.step])
+    taker = speaker(case.steps[said.step])
+    same = taker is not None and agent_name(taker) == agent_name(said.agent)
+    agent = said.agent if as_named else taker if same else known_agent(case, said.agent) or taker
     if said.agent and agent != said.agent:
         evidence["named"] = said.agent
     return Verdict(

@@ -5,9 +5,11 @@ contains either: what a log says, it says to be judged. Steps are numbered from 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 from stepcredit.data.records import Message, Step, replies_of
 from stepcredit.diagnose.case import Case
@@ -16,6 +18,10 @@ from stepcredit.errors import StepCreditError
 from stepcredit.evidence._prompts import Part, quoted, shown
 
 CUT = 20_000
+LOW = 100
+"""Least that texts can be cut to."""
+_LEAST = 160  # characters of a text that is cut to make room, what says so included; below, texts are left out whole
+_ROWS = 16  # most rows of texts that are left out
 _NAME = re.compile(r"[\[\]\s]+")
 _TAG = re.compile(r"</?verdict(\d{1,9})", re.IGNORECASE | re.ASCII)
 
@@ -28,8 +34,91 @@ def cut_middle(text: str, most: int | None) -> str:
     """
     if most is None or len(text) <= most:
         return text
-    head, tail = most - most // 2, most // 2
-    return f"{text[:head]}\n[... {len(text) - most:,} characters left out ...]\n{text[len(text) - tail :]}"
+    return _text("", text, most).shown().text
+
+
+class _Shown(NamedTuple):
+    """A text as it is shown. lost: characters that were left out."""
+
+    name: str
+    text: str
+    lost: int = 0
+
+
+class _Text(NamedTuple):
+    """A text to be shown: its beginning, its end where it was cut, and its length when it was whole."""
+
+    name: str
+    head: str
+    tail: str
+    length: int
+
+    def shown(self, most: int | None = None) -> _Shown:
+        """The text; of at most so many characters, the line that says how many were left out among them."""
+        lost = self.length - len(self.head) - len(self.tail)
+        text = f"{self.head}{_lost(lost)}{self.tail}" if lost else self.head
+        if most is None or len(text) <= most:
+            return _Shown(self.name, text, lost)
+        keep = max(0, most - len(_lost(self.length)))
+        tail, lost = self.tail or self.head, self.length - keep
+        return _Shown(self.name, self.head[: keep - keep // 2] + _lost(lost) + tail[len(tail) - keep // 2 :], lost)
+
+
+def _text(name: str, text: str, cut: int | None) -> _Text:
+    if cut is None or len(text) <= cut:
+        return _Text(name, text, "", len(text))
+    return _Text(name, text[: cut - cut // 2], text[len(text) - cut // 2 :], len(text))
+
+
+def _lost(many: int) -> str:
+    return f"\n[... {many:,} characters left out ...]\n"
+
+
+def _fitted(texts: Sequence[_Text], room: int | None) -> list[_Shown]:
+    """Texts of at most `room` characters together, `LOW` or more, what says what was left out included; None: all.
+
+    The longest are cut in the middle. Where that would leave less than two lines of each, some are left out whole, in
+    rows at even distances, each row as one line; the first always stays.
+    """
+    whole = [text.shown() for text in texts]
+    if room is None or _size(whole) <= room:
+        return whole
+    size = many = len(texts)
+    rows = min(_ROWS, max(1, room // (5 * _LEAST)))
+    while True:
+        kept = [i for i in range(size) if not (many + 1) // 2 <= i * rows % size < size - many // 2]
+        gaps = {a: _gap(texts[a + 1 : b]) for a, b in pairwise([*kept, size]) if b - a > 1}
+        most = _level([len(whole[i].text) for i in kept], room - _size(gaps.values()))
+        if many == 1 or most >= min(_LEAST, max(len(whole[i].text) for i in kept)):
+            break
+        many -= max(1, many // 8)
+    return [one for i in kept for one in (texts[i].shown(most), *([gaps[i]] if i in gaps else []))]
+
+
+def _level(lengths: Sequence[int], room: int) -> int:
+    """The greatest length to which texts can be cut so that all fit."""
+    most, ordered = room, sorted(lengths)
+    for i, length in enumerate(ordered):
+        most = room // (len(ordered) - i)
+        if length > most:
+            break
+        room -= length
+    return most
+
+
+def _gap(texts: Sequence[_Text]) -> _Shown:
+    many = len(texts)
+    name = texts[0].name if many == 1 else f"{texts[0].name} to {texts[-1].name}"
+    told = f"[... {many:,} texts left out ...]" if many > 1 else "[... 1 text left out ...]"
+    return _Shown(name, told, sum(text.length for text in texts))
+
+
+def _size(shown: Iterable[_Shown]) -> int:
+    return sum(len(one.text) for one in shown)
+
+
+def _parts(shown: Iterable[_Shown]) -> list[Part]:
+    return [(one.name, one.text) for one in shown]
 
 
 def shared_steps(case: Case) -> list[Step]:
@@ -71,11 +160,13 @@ class Log:
     Args:
         tell: show the right answer, where there is one.
         numbered: with the numbers of the steps; else only who spoke.
-        cut: most characters of one text; None = all. limit: most characters of all steps of one prompt (the task, what
-            stood before the first step and the right answer come on top); None = all.
+        cut: most characters of one text, and a line on what was left out; None = all.
+        limit: most characters of the texts of all steps of one prompt and of the replies to them, with the lines on
+            what was left out; None = all. On top come the lines that name the texts, and the head: the task, what
+            stood before the first step and the right answer.
 
     Raises:
-        StepCreditError: cut or limit below 100.
+        StepCreditError: cut or limit below `LOW`.
     """
 
     case: Case
@@ -86,36 +177,34 @@ class Log:
 
     def __post_init__(self) -> None:
         for name, most in (("cut", self.cut), ("limit", self.limit)):
-            if most is not None and most < 100:
-                raise StepCreditError(f"{name} is a number of characters, at least 100, or None; got {most}")
+            if most is not None and most < LOW:
+                raise StepCreditError(f"{name} is a number of characters, at least {LOW}, or None; got {most}")
 
     @cached_property
-    def _most(self) -> int | None:
-        """Of one text: a step must fit into a prompt."""
-        return min((m for m in (self.cut, self.limit) if m is not None), default=None)
+    def _texts(self) -> list[list[_Text]]:
+        """Of each step its text and the replies to it, each cut by itself."""
+        return [self._told(s, self.name(i), self._reply_to(i)) for i, s in enumerate(self.case.steps)]
 
     @cached_property
-    def _steps(self) -> list[tuple[str, list[Part]]]:
-        """Of each step its text, and the replies to it."""
-        return [self._step(i, step) for i, step in enumerate(self.case.steps)]
+    def _steps(self) -> list[list[_Shown]]:
+        """Of each step its text and the replies to it, together within the limit."""
+        return [_fitted(texts, self.limit) for texts in self._texts]
+
+    @cached_property
+    def _newest(self) -> list[list[_Shown]]:
+        """Of each step its text alone, within the limit."""
+        return [_fitted(texts[:1], self.limit) for texts in self._texts]
 
     @cached_property
     def lengths(self) -> list[int]:
-        """[S] characters of each step and the replies to it, as shown."""
-        return [len(text) + sum(len(t) for _, t in replies) for text, replies in self._steps]
+        """[S] characters of each step and the replies to it, as `parts` shows them."""
+        return [_size(shown) for shown in self._steps]
 
     @property
     def cuts(self) -> dict[str, int]:
-        """Characters left out of texts that are too long, by the step they belong to."""
-        if self._most is None:
-            return {}
-        out: dict[str, int] = {}
-        for i, step in enumerate(self.case.steps):
-            texts = [_said(step), *(_reply(m) for m in replies_of(step))]
-            over = sum(max(0, len(t) - self._most) for t in texts)
-            if over:
-                out[str(i)] = over
-        return out
+        """Characters that `parts` leaves out of texts that are too long, by the step they belong to."""
+        lost = {str(i): sum(one.lost for one in shown) for i, shown in enumerate(self._steps)}
+        return {step: many for step, many in lost.items() if many}
 
     def head(self) -> list[Part]:
         """The task, what stood before the first step, the right answer."""
@@ -128,33 +217,18 @@ class Log:
                 out.append((f"before the first step, {name}", cut_middle(text, self.cut)))
         for i, step in enumerate(shared_steps(case), 1):
             name = f"step {i} of the beginning that it shares with another run"
-            out.append((name, cut_middle(_said(step), self.cut)))
+            out += _parts(_fitted(self._told(step, name, f"reply to {name}"), None))
         if self.tell and case.truth is not None:
             out.append(("right answer", cut_middle(case.truth, self.cut)))
         return out
 
-    def parts(self, first: int, last: int, *, result: bool = True) -> list[Part]:
-        """Steps first to last with the replies to them. result: also those to the last one."""
-        out: list[Part] = []
-        for i in range(first, last + 1):
-            text, replies = self._steps[i]
-            out.append((self.name(i), text))
-            out += replies if result or i < last else []
-        return out
+    def parts(self, first: int, last: int) -> list[Part]:
+        """Steps first to last with the replies to them."""
+        return _parts(one for shown in self._steps[first : last + 1] for one in shown)
 
     def shrunk(self, first: int, last: int) -> list[Part]:
-        """As `parts`, the longest texts cut in the middle until all have at most `limit` characters together."""
-        parts = self.parts(first, last)
-        if self.limit is None or sum(len(text) for _, text in parts) <= self.limit:
-            return parts
-        room, most = self.limit, 0
-        lengths = sorted(len(text) for _, text in parts)
-        for i, length in enumerate(lengths):
-            most = room // (len(lengths) - i)
-            if length > most:
-                break
-            room -= length
-        return [(name, cut_middle(text, most)) for name, text in parts]
+        """As `parts`, all within one limit: the longest texts are cut in the middle; of too many, some left out."""
+        return _parts(_fitted([text for texts in self._texts[first : last + 1] for text in texts], self.limit))
 
     def name(self, i: int) -> str:
         """A step by its number and who took it."""
@@ -177,13 +251,21 @@ class Log:
             room -= length
         return [*out, (first, size - 1)]
 
-    def since(self, last: int) -> int:
-        """First of the steps before `last` that fit into a prompt with it, counted from behind."""
-        first, room = last, (self.limit or 0) - self.lengths[last]
-        while first > 0 and (self.limit is None or self.lengths[first - 1] <= room):
+    def recent(self, last: int) -> tuple[int, list[Part]]:
+        """(first, parts) of steps first to `last`, the newest, without the replies to it: as many before it as there is
+        room for, the oldest of them shrunk to what is left."""
+        first, shown = last, [self._newest[last]]
+        room = None if self.limit is None else self.limit - _size(shown[0])
+        while first > 0:
+            one = self._steps[first - 1]
+            if room is not None and _size(one) > room:
+                if room < LOW:
+                    break
+                one = _fitted(self._texts[first - 1], room)
             first -= 1
-            room -= self.lengths[first]
-        return first
+            shown.append(one)
+            room = None if room is None else room - _size(one)
+        return first, _parts(one for several in reversed(shown) for one in several)
 
     def left_out(self, first: int) -> str:
         """A line that says which steps are not shown; empty where all are."""
@@ -198,14 +280,16 @@ class Log:
             return ""
         return " The run succeeded." if succeeded(self.case) else " The run failed."
 
-    def _step(self, i: int, step: Step) -> tuple[str, list[Part]]:
-        text = cut_middle(_said(step), self._most)
-        of = f"step {i}" if self.numbered else "the step"
-        replies = []
+    def _reply_to(self, i: int) -> str:
+        return f"reply to step {i}" if self.numbered else "reply to the step"
+
+    def _told(self, step: Step, name: str, reply: str) -> list[_Text]:
+        """A step and the replies to it, each cut by itself."""
+        texts = [_text(name, _said(step), self.cut)]
         for message in replies_of(step) or _observed(step):
             who = f", {plain(message.name)}" if message.name else ""
-            replies.append((f"reply to {of}{who}", cut_middle(_reply(message), self._most)))
-        return text, replies
+            texts.append(_text(reply + who, _reply(message), self.cut))
+        return texts
 
 
 def _said(step: Step) -> str:

@@ -23,7 +23,10 @@ _GRADES = """Say briefly why for each criterion. Then end with your answer in th
 </TAG>
 with a line for each of the {n} criteria. ANSWER is {answer}, or n/a where the criterion does not apply to this step."""
 _AT_ONCE = 32
-_PAIR = re.compile(r"(\d{1,4})\s*[:.)]\s*(yes|no|n/?a|[01](?:\.\d{1,6})?|\.\d{1,6})\b", re.IGNORECASE)
+_PAIR = re.compile(
+    r"(?:[-*•]\s)?[\s*_`]*(\d{1,4})[\s*_`]*(?:[:)]|\.(?![\d.]))[\s*_`]*(yes|no|n/?a|[01](?:\.\d{1,40})?|\.\d{1,40})[\s*_`.]*",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def graded(log: Log, judge: Judge, items: Sequence[Item], *, yes_no: bool) -> Plan[tuple[Floats, dict[int, str]]]:
@@ -51,26 +54,32 @@ def graded(log: Log, judge: Judge, items: Sequence[Item], *, yes_no: bool) -> Pl
 
 
 def _question(log: Log, t: int, items: Sequence[Item], yes_no: bool) -> Question[list[float]]:
-    first = log.since(t)
+    first, shown = log.recent(t)
     criteria: Part = ("criteria", numbered([item.text for item in items]))
     end = _GRADES.format(n=len(items), answer="yes or no" if yes_no else "a number from 0 (not at all) to 1 (fully)")
     task = _TASK.format(step=t, left=log.left_out(first))
-    prompt, tag = prompt_of(task, [*log.head(), criteria, *log.parts(first, t, result=False)], end)
+    prompt, tag = prompt_of(task, [*log.head(), criteria, *shown], end)
     return Question(prompt, lambda reply: read_grades(block(reply, tag), len(items), yes_no=yes_no))
 
 
 def read_grades(body: str, size: int, *, yes_no: bool) -> list[float]:
-    """A grade per item, NaN for "n/a".
+    """A grade per item, NaN for "n/a": one a line, or with semicolons between.
 
     Raises:
-        Unreadable: an item is left out, named twice or not there; a number where yes or no was asked for, or above 1.
+        Unreadable: anything else stands there: a percentage, a sign, a reason; an item is left out, named twice or not
+            there; a number where yes or no was asked for, or above 1.
 
     >>> read_grades("1: yes; 2: n/a", 2, yes_no=True), read_grades("1: 0.25", 1, yes_no=False)
     ([1.0, nan], [0.25])
     """
     found: dict[int, float] = {}
-    for number, answer in _PAIR.findall(body):
-        item, word = int(number) - 1, answer.lower()
+    for line in re.split(r"[\n;]", body):
+        if not line.strip():
+            continue
+        pair = _PAIR.fullmatch(line.strip())
+        if pair is None:
+            raise Unreadable("it holds a line that is no grade")
+        item, word = int(pair[1]) - 1, pair[2].lower()
         if not 0 <= item < size or item in found:
             raise Unreadable("it judges a criterion twice, or one that is not there")
         if word.startswith("n") and word != "no":

@@ -13,12 +13,13 @@ from stepcredit.diagnose._judging import (
     blamed,
     block,
     fields,
+    most_questions,
     not_judged,
     step_in,
     told_in,
 )
 from stepcredit.diagnose._log import Log, prompt_of
-from stepcredit.diagnose.case import Verdict
+from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.errors import ERRORS
 from stepcredit.evidence._prompts import Part, Unreadable, spoken
 from stepcredit.llm.requests import Failed, Plan
@@ -103,6 +104,12 @@ def read_block(reply: str, tag: str, first: int, last: int) -> Said:
         error if error in ERRORS else None,
         told_in(found.get("reason")),
     )
+
+
+def most_per_window(case: Case, **options: Any) -> dict[str, int]:
+    """The most that one question per window and vote spends on a run."""
+    log = Log(case, cut=options["cut"], limit=options["limit"])
+    return most_questions(len(log.windows()), options)
 
 
 _AGENT = re.compile(r"Agent Name:\s*([\w_]+)", re.IGNORECASE)

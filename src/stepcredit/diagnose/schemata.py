@@ -22,7 +22,7 @@ from stepcredit.diagnose._log import CUT, Log, cut_middle, prompt_of
 from stepcredit.diagnose.case import Case, Group
 from stepcredit.errors import DataError, StepCreditError
 from stepcredit.evidence._prompts import Unreadable
-from stepcredit.llm.drive import AT_ONCE, Models, drive
+from stepcredit.llm.drive import AT_ONCE, Models, drive, in_order
 from stepcredit.llm.requests import Failed, Plan
 from stepcredit.plugins import extra
 from stepcredit.protocols import Embedder
@@ -117,8 +117,9 @@ class SchemaCache:
 
     def add(self, schema: Schema) -> None:
         """Keep a schema; on disk before this returns."""
+        if (schema.source, schema.by) in self._held:
+            self._index = None
         self._held[schema.source, schema.by] = schema
-        self._index = None
         if self.path is None:
             return
         with self.path.open("ab") as file:
@@ -155,25 +156,37 @@ class SchemaCache:
         return float(self._to(held, log_text(case)).max()) if held else 0.0
 
     def _to(self, held: Sequence[Schema], text: str) -> Floats:
-        if self._index is None or self._index[0] != len(held):
-            index = self.embedder(_logs(held)) if self.embedder else Words(_logs(held))
+        known = 0 if self._index is None else self._index[0]
+        index: Any = None if self._index is None else self._index[1]
+        if known < len(held):
+            new = _logs(held[known:])
+            if self.embedder is None:
+                index = Words(new, before=index)
+            else:
+                points = np.asarray(self.embedder(new), float)
+                index = points if index is None else np.concatenate([index, points])
             self._index = (len(held), index)
-        index = self._index[1]
-        if isinstance(index, Words):
-            return index.to(text)
-        query = np.asarray(self.embedder([text]) if self.embedder else index, float)[0]
-        return np.asarray(np.asarray(index, float) @ query, float)
+        if self.embedder is None:
+            return np.asarray(index.to(text), float)
+        return np.asarray(index @ np.asarray(self.embedder([text]), float)[0], float)
 
 
 class Words:
-    """Cosine of texts to a list of texts: words hashed into columns, weighted by TF-IDF as scikit-learn has it."""
+    """Cosine of texts to a list of texts: words hashed into columns, weighted by TF-IDF as scikit-learn has it.
 
-    def __init__(self, texts: Sequence[str], width: int = WIDTH) -> None:
+    Args:
+        before: the texts of these come first.
+    """
+
+    def __init__(self, texts: Sequence[str], width: int = WIDTH, before: "Words | None" = None) -> None:
         need = "comparing logs without an embedder"
         text = extra("sklearn.feature_extraction.text", need, name="evidence")
         self._hashed = text.HashingVectorizer(n_features=width, alternate_sign=False, norm=None)
         self._weighted = text.TfidfTransformer()
-        self._points = self._weighted.fit_transform(self._hashed.transform(texts))
+        self._counts = self._hashed.transform(texts)
+        if before is not None:
+            self._counts = extra("scipy.sparse", need, name="evidence").vstack([before._counts, self._counts])
+        self._points = self._weighted.fit_transform(self._counts)
 
     def to(self, text: str) -> Floats:
         """[texts] cosine of each to this one."""
@@ -208,44 +221,48 @@ def learn(
     cut: int | None = CUT,
     retries: int = 1,
     at_once: int = AT_ONCE,
-) -> dict[str, str]:
+) -> dict[tuple[Key, Key], str]:
     """Write a schema of every annotated rollout that the cache does not have: one question to the judge each.
 
     Args:
         models: "judge": writes them. by: whose annotations; None: the first of each rollout.
-        delta: a rollout is passed over where one in the cache is at least so much alike; None: none is.
+        delta: a rollout is passed over where one in the cache is at least so much alike, one of these rollouts among
+            them; None: none is. What the cache holds at the beginning is looked at before the judge is asked.
         cut: most characters of one text of a log. retries: how often what failed or cannot be read is asked again.
 
     Returns:
-        Why there is no schema, by rollout, for those without one. Each is on disk as soon as it is written.
+        Why there is no schema, by (group, rollout), for those without one. Each is on disk as soon as it is written
+        (with delta, as soon as those of the rollouts before it are, which it is compared with).
 
     Raises:
         StepCreditError: there is no judge.
     """
     if "judge" not in models:
         raise StepCreditError("schemata are written by a judge", hint="give it among the models: judge")
-    todo, left = list[tuple[Case, Blame]](), dict[str, str]()
+    todo, left = list[tuple[Case, Blame]](), dict[tuple[Key, Key], str]()
+
+    def passed_over(case: Case) -> bool:
+        likeness = cache.likeness(case) if delta is not None else -np.inf
+        if delta is None or likeness < delta:
+            return False
+        left[case.rollout.group, case.rollout.rollout] = f"the cache holds a run that is {likeness:.2f} alike"
+        return True
+
     for rollout in rollouts:
         blame, case = annotation(rollout, by), Case(Group([rollout]), 0)
         if blame is None:
-            left[str(rollout.rollout)] = "nobody names a wrong step"
-        elif not cache.knows(case, blame):
+            left[rollout.group, rollout.rollout] = "nobody names a wrong step"
+        elif not cache.knows(case, blame) and not passed_over(case):
             todo.append((case, blame))
-    plans = (_written(case, blame, cache, delta, cut, retries) for case, blame in todo)
-    for place, made in drive(plans, models, at_once=at_once):
-        if isinstance(made, Failed):
-            left[str(todo[place][0].rollout.rollout)] = made.reason
-        else:
-            cache.add(made)
+    plans = (schema_of(case, blame, cut=cut, retries=retries) for case, blame in todo)
+    ended = drive(plans, models, at_once=at_once)
+    for place, one in ended if delta is None else enumerate(in_order(ended)):
+        case = todo[place][0]
+        if isinstance(one, Failed):
+            left[case.rollout.group, case.rollout.rollout] = one.reason
+        elif not passed_over(case):
+            cache.add(one)
     return left
-
-
-def _written(
-    case: Case, blame: Blame, cache: SchemaCache, delta: float | None, cut: int | None, retries: int
-) -> Plan[Schema | Failed]:
-    if delta is not None and (like := cache.likeness(case)) >= delta:
-        return Failed(f"the cache holds a run that is {like:.2f} alike")
-    return (yield from schema_of(case, blame, cut=cut, retries=retries))
 
 
 _TASK = """A run of agents failed, and it is known which step was the decisive error and why. Distill from it a schema \

@@ -38,7 +38,7 @@ def shapley_exact(values: ArrayLike) -> Floats:
     """
     v = np.asarray(values, float)
     n = v.size.bit_length() - 1
-    if v.ndim != 1 or v.size != 1 << n or n > 20:
+    if v.ndim != 1 or not v.size or v.size != 1 << n or n > 20:
         raise LayoutError(f"values must hold one number for each of 2^n coalitions, n <= 20; got shape {v.shape}")
     masks = np.arange(v.size)
     size = np.array([int(m).bit_count() for m in masks])
@@ -53,7 +53,8 @@ def shapley_exact(values: ArrayLike) -> Floats:
 
 
 class Sampled(NamedTuple):
-    """phi: [n] Shapley values. sd: [n] their standard errors over orders; NaN for a single order."""
+    """phi: [n] Shapley values. sd: [n] their standard errors: over orders, an order and its reverse that follow one
+    another being one draw, as they are drawn together; NaN for a single draw."""
 
     phi: Floats
     sd: Floats
@@ -92,6 +93,10 @@ def coalitions(n: int, given: Sequence[Sequence[int]] | None = None) -> list[int
 def shapley_along(values: Mapping[int, float], n: int, given: Sequence[Sequence[int]]) -> Sampled:
     """Shapley values as the mean over orders of what each player adds when it comes in.
 
+        sd_i = sqrt(U / (U - 1) sum_u n_u^2 (m_ui - phi_i)^2) / sum_u n_u
+
+    over the U draws u, each of n_u = 2 orders (one and its reverse) or 1, with mean m_ui.
+
     Args:
         values: v of the coalitions that `coalitions(n, given)` names.
 
@@ -107,8 +112,24 @@ def shapley_along(values: Mapping[int, float], n: int, given: Sequence[Sequence[
                     raise LayoutError(f"there is no value for the coalition {members(wanted)}")
             row[i] = values[mask | 1 << i] - values[mask]
             mask |= 1 << i
-    sd = added.std(axis=0, ddof=1) / np.sqrt(len(given)) if len(given) > 1 else np.full(n, np.nan)
-    return Sampled(added.mean(axis=0), np.asarray(sd, float))
+    phi, draws = added.mean(axis=0), _draws(given)
+    if len(draws) < 2:
+        return Sampled(phi, np.full(n, np.nan))
+    off = np.array([added[draw].sum(axis=0) - len(draw) * phi for draw in draws])
+    sd = np.sqrt(len(draws) / (len(draws) - 1) * (off**2).sum(axis=0)) / len(given)
+    return Sampled(phi, np.asarray(sd, float))
+
+
+def _draws(given: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Places of orders that were drawn together."""
+    found: list[list[int]] = []
+    for i, order in enumerate(given):
+        before = found[-1] if found else []
+        if len(before) == 1 and list(order) == list(given[before[0]])[::-1]:
+            before.append(i)
+        else:
+            found.append([i])
+    return found
 
 
 def shapley_permutation(

@@ -8,8 +8,9 @@ import numpy as np
 
 from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
-from stepcredit.diagnose._judging import NAN, Judge, Question, Said, blamed, block, most_questions, not_judged, voted
+from stepcredit.diagnose._judging import NAN, Judge, Question, Said, blamed, block, not_judged, voted
 from stepcredit.diagnose._log import CUT, Log, prompt_of
+from stepcredit.diagnose._whole import most_per_window
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.methods.carried import propagate
 from stepcredit.evidence._prompts import Unreadable, spoken
@@ -80,8 +81,9 @@ def agentprocessbench(
     carry "here": errors are carried on by `carried.propagate`, until a step that the judge says to correct them.
 
     Args:
-        form: of the answer: "block", JSON in a tag; "json", the last JSON of the reply. missing: a step without a
-            label is "unknown" (NaN), or "neutral" (0). carry: who carries errors on: the "judge", or code "here".
+        form: of the answer: "block", JSON in a tag; "json", the last JSON of the reply.
+        missing: a step without a label is "unknown" (NaN), and a reply without any cannot be read; or "neutral" (0).
+        carry: who carries errors on: the "judge", or code "here".
         tell: the judge is told the right answer, where it is known.
         cut, limit, votes, retries, seed: as in `all_at_once`.
     """
@@ -89,7 +91,7 @@ def agentprocessbench(
 
     def one(judge: Judge) -> Plan[Verdict]:
         windows = log.windows()
-        said = yield from judge.ask([_question(log, a, b, form, carry) for a, b in windows])
+        said = yield from judge.ask([_question(log, a, b, form, carry, missing) for a, b in windows])
         labels = np.full(len(case.steps), NAN)
         reasons, corrects, final = dict[int, str](), set[int](), list[int | None]()
         failed = {f"{a}-{b}": x.reason for (a, b), x in zip(windows, said, strict=True) if isinstance(x, Failed)}
@@ -126,7 +128,7 @@ def _verdict(
     return verdict
 
 
-def _question(log: Log, first: int, last: int, form: str, carry: str) -> Question[dict[str, Any]]:
+def _question(log: Log, first: int, last: int, form: str, carry: str, missing: str) -> Question[dict[str, Any]]:
     corrects = ', "corrects": [NUMBERS]' if carry == "here" else ""
     task = _TASK.format(carry=_ALONE if carry == "here" else _CARRIED)
     if (first, last) != (0, len(log.case.steps) - 1):
@@ -134,7 +136,14 @@ def _question(log: Log, first: int, last: int, form: str, carry: str) -> Questio
     told = _FORM.format(first=first, last=last, corrects=corrects)
     end = (_JSON if form == "json" else _BLOCK).replace("{form}", told)
     prompt, tag = prompt_of(task, [*log.head(), *log.parts(first, last)], end)
-    return Question(prompt, lambda reply: lenient(spoken(reply) if form == "json" else block(reply, tag)))
+
+    def read(reply: str) -> dict[str, Any]:
+        report = lenient(spoken(reply) if form == "json" else block(reply, tag))
+        if missing == "unknown" and np.isnan(_labels(report, first, last, NAN)).all():
+            raise Unreadable("it labels none of the steps")
+        return report
+
+    return Question(prompt, read)
 
 
 _FENCED = re.compile(r"```json\s*(.*?)\s*```", re.IGNORECASE | re.DOTALL)
@@ -179,8 +188,8 @@ def _labels(report: dict[str, Any], first: int, last: int, else_: float) -> Floa
 def _label(given: Any) -> int | None:
     if isinstance(given, str) and given.strip() in ("-1", "0", "1", "+1"):
         return int(given)
-    whole = isinstance(given, int) and not isinstance(given, bool)
-    return given if whole and given in (-1, 0, 1) else None
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    return int(given) if number and given in (-1, 0, 1) else None
 
 
 def _word(given: Any, t: int) -> str | None:
@@ -192,7 +201,4 @@ def _lists(given: Any, t: int) -> bool:
     return isinstance(given, list) and any(x in (t, str(t)) and not isinstance(x, bool) for x in given)
 
 
-def cost_of(case: Case, **options: Any) -> dict[str, int]:
-    """The most that it spends on a run."""
-    log = Log(case, cut=options["cut"], limit=options["limit"])
-    return most_questions(len(log.windows()), options)
+cost_of = most_per_window

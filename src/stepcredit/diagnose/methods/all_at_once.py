@@ -1,11 +1,9 @@
 """All at once: a judge reads the whole run and names the step and the agent."""
 
-from typing import Any
-
 from stepcredit.credit.card import Preset
-from stepcredit.diagnose._judging import Judge, Question, Said, most_questions, voted
+from stepcredit.diagnose._judging import Judge, Question, Said, voted
 from stepcredit.diagnose._log import CUT, Log
-from stepcredit.diagnose._whole import Form, question, whole
+from stepcredit.diagnose._whole import Form, most_per_window, question, whole
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.llm.requests import Plan
 from stepcredit.shelf import PlanCard
@@ -79,7 +77,4 @@ def all_at_once(
     return (yield from voted(case, one, votes=votes, retries=retries, seed=seed))
 
 
-def cost_of(case: Case, **options: Any) -> dict[str, int]:
-    """The most that it spends on a run."""
-    log = Log(case, cut=options["cut"], limit=options["limit"])
-    return most_questions(len(log.windows()), options)
+cost_of = most_per_window

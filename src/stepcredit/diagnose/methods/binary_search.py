@@ -1,5 +1,6 @@
 """Binary search: a judge says in which half of the run the decisive error lies, until one step is left."""
 
+from dataclasses import replace
 from math import ceil, log2
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 from stepcredit.credit.card import Preset
 from stepcredit.diagnose._judging import (
     Judge,
+    NotRead,
     Question,
     Said,
     blamed,
@@ -19,13 +21,12 @@ from stepcredit.diagnose._judging import (
     voted,
 )
 from stepcredit.diagnose._log import CUT, Log, prompt_of
+from stepcredit.diagnose._whole import Form
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.methods.all_at_once import BIBTEX, CODE
 from stepcredit.evidence._prompts import Unreadable, spoken
 from stepcredit.llm.requests import Failed, Plan, draw_of
 from stepcredit.shelf import PlanCard
-
-Form = Literal["block", "lines"]
 
 CARD = PlanCard(
     title="Who&When: binary search",
@@ -76,7 +77,8 @@ def binary_search(
 ) -> Plan[Verdict]:
     """Of steps a to b, mid = a + (b - a) // 2: does the error lie in [a, mid] or in [mid + 1, b]? Until a = b.
 
-    A step's score is the share of the questions that it came through, 1 for the one that is left.
+    A step's score is the share of the questions that it came through, 1 for the one that is left. The only step of a
+    run is to blame without a question, and without a confidence.
 
     Args:
         unread: a reply that names no half: "fail", no verdict; "random", a half by chance (from the seed). A request
@@ -89,17 +91,19 @@ def binary_search(
     def one(judge: Judge) -> Plan[Verdict]:
         return (yield from _halved(log, judge, form, unread == "random"))
 
-    return (yield from voted(case, one, votes=votes, retries=retries, seed=seed))
+    verdict = yield from voted(case, one, votes=votes, retries=retries, seed=seed)
+    return replace(verdict, confidence=None) if len(case.steps) == 1 else verdict
 
 
 def _halved(log: Log, judge: Judge, form: Form, chance: bool) -> Plan[Verdict]:
     size = len(log.case.steps)
-    first, last, path, reason = 0, size - 1, list[list[object]](), None
+    first, last, path = 0, size - 1, list[list[object]]()
+    reason = None if size > 1 else "it is the only step; nobody was asked"
     scores, rounds = np.zeros(size), 0
     while first < last:
         mid = first + (last - first) // 2
         (said,) = yield from judge.ask([_question(log, first, mid, last, form)])
-        guessed = isinstance(said, Failed) and chance and said.reason.startswith("the judge's reply")
+        guessed = isinstance(said, NotRead) and chance
         if isinstance(said, Failed) and not guessed:
             scores[:] = np.nan
             return not_judged(log, f"steps {first} to {last} were not judged: {said.reason}", scores, path=path)

@@ -25,7 +25,7 @@ from stepcredit.diagnose.shapley import (
     shapley_exact,
 )
 from stepcredit.errors import StepCreditError
-from stepcredit.evidence._prompts import Unreadable
+from stepcredit.evidence._prompts import Part, Unreadable
 from stepcredit.llm.requests import Failed, Plan, draw_of
 from stepcredit.shelf import PlanCard
 
@@ -47,8 +47,8 @@ CARD = PlanCard(
 agent",
     departures="Read from the abstract and notes. v(S) is the chance of success with the steps of the agents in S put "
     "right and the others as logged. The causal discovery over step features (tests, features, levels) is not "
-    "published: a step's effect is asked for directly, ATE_t = P(success | do(step t right)) - P(success | as it was), "
-    "which is 0 for a run that failed. Judge and simulator are the same model, which its authors are criticized for.",
+    "published: a step's effect is asked for directly, ATE_t = P(success | do(step t right)) - P(success | as it was); "
+    "the latter is 0, as the run failed. Judge and simulator are the same model, which its authors are criticized for.",
 )
 
 PRESETS = {
@@ -83,7 +83,7 @@ def cdc_mas(
     """Who: phi_i, the Shapley values of v(S); blame_i = phi_i * (v({i}) - v({})). When: the earliest step of that agent
     with the largest ATE_t.
 
-        v(S) = P(success | do(steps of S right), others as logged),   v({}) = the outcome of the run
+        v(S) = P(success | do(steps of S right), others as logged),   v({}) = 0, as the run failed
 
     Candidates are the agents that the end of the run rests on, through who used what of whom. Scores are ATE_t. The
     confidence is blame_i over the sum of all that is positive.
@@ -110,22 +110,24 @@ def cdc_mas(
     agents = _candidates(case, who, flow)
     if succeeded(case):
         return Verdict("clean", np.full(len(who), np.nan), reason="the run succeeded")
+    if case.rollout.outcome is None:
+        return case.unknown("the outcome of the run is not known, so that nobody can say what would have changed it")
     if not agents:
         return case.unknown("no step says who took it")
-    ask = _Asking(Log(case, tell, True, cut, limit), Judge(retries, seed), replayer, n, seed)
+    ask = _Asking(Log(case, tell, True, cut, limit), Judge(retries, seed), replayer, n, seed, agents)
     drawn = None if len(agents) <= exact else orders(len(agents), permutations, seed)
     masks = coalitions(len(agents), drawn)
     if product:
         masks = sorted({*masks, *(1 << i for i in range(len(agents)))})
     named = [[agents[i] for i in members(m)] for m in masks if m]
     said = yield from ask.agents(named)
-    values = {0: _Value(case.rollout.outcome or 0.0), **dict(zip([m for m in masks if m], said, strict=True))}
+    values = {0: _Value(0.0), **dict(zip([m for m in masks if m], said, strict=True))}
     failed = next((v.reason for v in values.values() if isinstance(v, Failed)), None)
     if failed is not None:
         return case.unknown(f"the value of a coalition is not known: {failed}", **ask.told())
     v = {m: x.p for m, x in values.items() if isinstance(x, _Value)}
     phi = shapley_exact([v[m] for m in sorted(v)]) if drawn is None else shapley_along(v, len(agents), drawn).phi
-    blame = phi * np.array([v[1 << i] - v[0] for i in range(len(agents))]) if product else phi
+    blame = phi * np.array([v[1 << i] for i in range(len(agents))]) if product else phi
     told = {
         "agents": agents,
         "shapley": [round(float(x), 6) for x in phi],
@@ -136,11 +138,11 @@ def cdc_mas(
     if not blame.max() > 0:
         none = "putting no agent right raises the chance of success"
         return Verdict("unknown", np.full(len(who), np.nan), reason=none, evidence=told | ask.told())
-    return (yield from _when(case, ask, agents, blame, v[0], steps, told))
+    return (yield from _when(case, ask, agents, blame, steps, told))
 
 
 def _when(
-    case: Case, ask: "_Asking", agents: list[str], blame: Floats, base: float, steps: str, told: dict[str, Any]
+    case: Case, ask: "_Asking", agents: list[str], blame: Floats, steps: str, told: dict[str, Any]
 ) -> Plan[Verdict]:
     """The step of the agent that is most to blame."""
     best = int(np.argmax(blame))
@@ -151,7 +153,7 @@ def _when(
     effect, remarks = np.full(len(who), np.nan), dict[int, str]()
     for t, one in zip(wanted, said, strict=True):
         if isinstance(one, _Value):
-            effect[t] = one.p - base
+            effect[t] = one.p
             remarks |= {t: one.fix} if one.fix else {}
     known = [t for t in mine if not np.isnan(effect[t])]
     step = max(known, key=lambda t: (effect[t], -t)) if known else mine[0]
@@ -178,7 +180,7 @@ def cost_of(case: Case, **options: Any) -> dict[str, int]:
     """The most that it spends on a run."""
     who = [speaker(step) for step in case.steps]
     agents = _candidates(case, who, options["flow"])
-    if succeeded(case) or not agents:
+    if succeeded(case) or case.rollout.outcome is None or not agents:
         return {}
     many = len(agents)
     exact = many <= options["exact"]
@@ -205,8 +207,11 @@ def _candidates(case: Case, who: Sequence[str | None], flow: str) -> list[str]:
 class _Asking:
     """What is asked of the judge or tried in the world."""
 
-    def __init__(self, log: Log, judge: Judge, replayer: EnvReplay | None, n: int, seed: int) -> None:
+    def __init__(
+        self, log: Log, judge: Judge, replayer: EnvReplay | None, n: int, seed: int, agents: Sequence[str]
+    ) -> None:
         self.log, self.judge, self.replayer, self.n, self.seed = log, judge, replayer, n, seed
+        self.number = {name: i for i, name in enumerate(agents, 1)}
         self.tried = 0
 
     def told(self) -> dict[str, Any]:
@@ -218,8 +223,8 @@ class _Asking:
     def agents(self, coalitions: Sequence[Sequence[str]]) -> Plan[list[_Value | Failed]]:
         """v of each coalition."""
         if self.replayer is None:
-            asked = [f"every step that {' and '.join(map(plain, names))} took" for names in coalitions]
-            return (yield from self._judged(asked))
+            asked = [f"every step that {self._numbers(names)} took" for names in coalitions]
+            return (yield from self._judged(asked, [self._legend()]))
         puts = [lambda t, agent, names=frozenset(names): agent in names for names in coalitions]
         return (yield from self._tried(puts, 0))
 
@@ -229,8 +234,15 @@ class _Asking:
             return (yield from self._judged([f"step {t} alone" for t in steps]))
         return (yield from self._tried([lambda t, agent, step=step: t == step for step in steps], 1))
 
-    def _judged(self, asked: Sequence[str]) -> Plan[list[_Value | Failed]]:
-        return (yield from self.judge.ask([_question(self.log, what) for what in asked]))
+    def _numbers(self, names: Sequence[str]) -> str:
+        return " and ".join(f"agent {self.number[name]}" for name in names)
+
+    def _legend(self) -> Part:
+        """Who is meant: names come from the log, and none stands in the question itself."""
+        return "agents by number", "\n".join(f"agent {i}: {plain(name)}" for name, i in self.number.items())
+
+    def _judged(self, asked: Sequence[str], more: Sequence[Part] = ()) -> Plan[list[_Value | Failed]]:
+        return (yield from self.judge.ask([_question(self.log, what, more) for what in asked]))
 
     def _tried(self, puts: Sequence[Any], kind: int) -> Plan[list[_Value | Failed]]:
         assert self.replayer is not None
@@ -246,18 +258,19 @@ _TASK = """A run of one or more agents on a task is shown.{outcome} Suppose that
 expert in that place would have said or done, knowing only what could be known then. All other steps are taken by the \
 same agents as before, who react to what has changed. Simulate how the run would have gone on, and say how likely it \
 is that it would have reached its goal."""
+_LISTED = " Agents are meant by their numbers in the list of them, whatever they are called."
 _FORM = """First think it through. Then end with your answer in this form:
 <TAG>
 chance: ANSWER
 fix: WORDS
 </TAG>
 ANSWER is a chance from 0 to 1. WORDS say the smallest change that would have done it, in at most 60 words."""
-_CHANCE = re.compile(r"([01](?:\.\d{1,6})?|\.\d{1,6})\s*|(\d{1,3}(?:\.\d{1,3})?)\s*%")
+_CHANCE = re.compile(r"([01](?:\.\d{1,40})?|\.\d{1,40})\s*|(\d{1,3}(?:\.\d{1,40})?)\s*%", re.ASCII)
 
 
-def _question(log: Log, what: str) -> Question[_Value | Failed]:
-    task = _TASK.format(outcome=log.outcome(), what=what)
-    prompt, tag = prompt_of(task, [*log.head(), *log.shrunk(0, len(log.case.steps) - 1)], _FORM)
+def _question(log: Log, what: str, more: Sequence[Part]) -> Question[_Value | Failed]:
+    task = _TASK.format(outcome=log.outcome(), what=what) + (_LISTED if more else "")
+    prompt, tag = prompt_of(task, [*log.head(), *more, *log.shrunk(0, len(log.case.steps) - 1)], _FORM)
 
     def read(reply: str) -> _Value | Failed:
         found = fields(block(reply, tag))

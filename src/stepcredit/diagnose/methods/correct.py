@@ -1,12 +1,12 @@
 """CORRECT: all at once, with the schemata of known errors of the most alike runs as guidance."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from stepcredit.credit.card import Preset
-from stepcredit.diagnose._judging import Judge, Question, Said, most_questions, voted
+from stepcredit.diagnose._judging import Judge, Question, Said, voted
 from stepcredit.diagnose._log import CUT, Log
-from stepcredit.diagnose._whole import Form, question, whole
+from stepcredit.diagnose._whole import Form, most_per_window, question, whole
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.methods.all_at_once import TASK
 from stepcredit.diagnose.schemata import Near, SchemaCache
@@ -95,7 +95,4 @@ def _told(near: Near, source: bool) -> str:
     return schema.text + where
 
 
-def cost_of(case: Case, **options: Any) -> dict[str, int]:
-    """The most that it spends on a run."""
-    log = Log(case, cut=options["cut"], limit=options["limit"])
-    return most_questions(len(log.windows()), options)
+cost_of = most_per_window

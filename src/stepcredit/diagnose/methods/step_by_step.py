@@ -9,6 +9,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.diagnose._judging import (
     NAN,
     Judge,
+    NotRead,
     Question,
     Said,
     blamed,
@@ -20,13 +21,13 @@ from stepcredit.diagnose._judging import (
     voted,
 )
 from stepcredit.diagnose._log import CUT, Log, prompt_of
+from stepcredit.diagnose._whole import Form
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.methods.all_at_once import BIBTEX, CODE
 from stepcredit.evidence._prompts import Unreadable, spoken
 from stepcredit.llm.requests import Failed, Plan
 from stepcredit.shelf import PlanCard
 
-Form = Literal["block", "lines"]
 Unread = Literal["stop", "pass"]
 
 CARD = PlanCard(
@@ -83,7 +84,8 @@ def step_by_step(
     Args:
         tell: the judge is told the right answer, where it is known (never the outcome, which the run did not know).
         form: of the answer: "block", in a tag; "lines", the published. unread: after a reply that cannot be read:
-            "stop", without a verdict; "pass", take it for a no. A request that fails always ends the search.
+            "stop", without a verdict; "pass", take it for a no, unless none can be read. A request that fails always
+            ends the search.
         cut, votes, retries, seed: as in `all_at_once`. limit: most characters of the steps of one question; the oldest
             are left out, and the judge is told so.
     """
@@ -103,7 +105,7 @@ def in_order(log: Log, judge: Judge, steps: Sequence[int], form: Form, unread: U
     for t in steps:
         (said,) = yield from judge.ask([_question(log, t, form)])
         if isinstance(said, Failed):
-            if unread == "stop" or not said.reason.startswith(_UNREAD):
+            if unread == "stop" or not isinstance(said, NotRead):
                 return not_judged(log, f"step {t} was not judged: {said.reason}", scores, **told)
             passed[str(t)] = said.reason
             continue
@@ -112,17 +114,18 @@ def in_order(log: Log, judge: Judge, steps: Sequence[int], form: Form, unread: U
         if wrong:
             return blamed(log, Said(t, None, None, reason), scores, **told)
     many = f"{len(steps)} steps" if len(steps) != 1 else "1 step"
-    return blamed(log, Said(None, None, None, f"the judge finds none of {many} wrong"), scores, **told)
-
-
-_UNREAD = "the judge's reply could not be read"
+    if passed and len(passed) == len(steps):
+        return not_judged(log, f"none of the judge's replies on {many} could be read", scores, **told)
+    none = f"the judge finds none of {many} wrong"
+    none += f"; its replies on {len(passed)} of them could not be read and count as a no" if passed else ""
+    return blamed(log, Said(None, None, None, none), scores, **told)
 
 
 def _question(log: Log, t: int, form: Form) -> Question[tuple[bool, str | None]]:
-    first = log.since(t)
+    first, shown = log.recent(t)
     task = _TASK.format(step=t) + log.left_out(first)
     end = _LINES if form == "lines" else _BLOCK.format(step=t)
-    prompt, tag = prompt_of(task, [*log.head(), *log.parts(first, t, result=False)], end)
+    prompt, tag = prompt_of(task, [*log.head(), *shown], end)
     return Question(prompt, _lines if form == "lines" else lambda reply: _block(reply, tag))
 
 
