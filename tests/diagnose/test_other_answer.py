@@ -1,7 +1,7 @@
 """Another answer than the runs that succeeded gave. About 2 s."""
 
 import pytest
-from made_runs import case, chat
+from made_runs import case, chat, run
 
 from stepcredit.diagnose.methods.combined import combined
 from stepcredit.diagnose.methods.other_answer import other_answer
@@ -61,6 +61,14 @@ def test_the_text_of_a_call_to_finish_is_an_answer(name, arguments):
 def test_an_action_that_finishes_is_an_answer():
     wrong = answers("a", "Thought: so it is.\nAction 3: Finish[Lyon]", 0.0, ASKS)
     assert other_answer(case(wrong, answers("b", "Finish[Paris]", 1.0))).evidence["answer"] == "Lyon"
+
+
+def test_the_short_texts_of_an_agent_that_calls_no_tools_are_no_answers():
+    right = answers("b", "Paris", 1.0)
+    acts = answers("a", "go north", 0.0, ("look around", None, None, "a room"))
+    assert "cannot be made out" in other_answer(case(acts, right)).reason
+    assert other_answer(case(run("a", ["north"], 0.0), right)).status == "unknown"
+    assert other_answer(case(answers("a", "go north", 0.0, ASKS), right)).status == "found"
 
 
 def test_where_no_answer_can_be_made_out_it_says_so():

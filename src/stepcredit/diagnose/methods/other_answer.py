@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,10 +35,10 @@ def other_answer(case: Case) -> Verdict:
     """The last step, if its answer is none of those that led to success.
 
     An answer is what the last step with a text or a call puts into <answer>, \\boxed, behind "Answer:", into the only
-    text of a call to finish, or its whole text of at most eight words. Two are the same if one holds the other, word by
-    word in the normal form of SQuAD's script. The run has failed; so the answer is wrong, and the step that gave it.
-    What led to it may have gone wrong before; the reason says where the answer that succeeded, if it has four
-    characters or more, had come back by then.
+    text of a call to finish; or its whole text, if that has at most eight words and all steps before it call tools. Two
+    are the same if one holds the other, word by word in the normal form of SQuAD's script. The run has failed; so the
+    answer is wrong, and the step that gave it. What led to it may have gone wrong before; the reason says where the
+    answer that succeeded, if it has four characters or more, had come back by then.
 
     Returns:
         scores: 1 for the last step, NaN else: nothing is said of them.
@@ -85,7 +86,7 @@ def _answers(case: Case) -> list[Answer | None]:
 
     def made() -> list[Answer | None]:
         last = [(r, _last(Case(group, i))) for i, r in enumerate(group.rollouts)]
-        texts = [None if t is None else _answer(r.steps[t]) for r, t in last]
+        texts = [None if t is None else _answer(r.steps, t) for r, t in last]
         plain = [squad(text) if text else "" for text in texts]
         first: dict[str, Answer] = {}
         return [
@@ -101,13 +102,17 @@ def _last(case: Case) -> int | None:
     return next((t for t in range(len(case.steps) - 1, -1, -1) if case.steps[t].text or case.steps[t].tool_calls), None)
 
 
-def _answer(step: Step) -> str | None:
+def _answer(steps: Sequence[Step], last: int) -> str | None:
+    step = steps[last]
     if step.tool_calls:
         given = [v for c in step.tool_calls if _FINISH.fullmatch(c.name) for v in _texts(c.arguments)]
         return given[0] if len(given) == 1 else None
     text = (step.text or "").strip()[-_LONGEST:]
     react = _REACT.search(text)
-    return react[1] if react else final_answer(text) or (text if len(text.split()) <= _SHORT else None)
+    found = react[1] if react else final_answer(text)
+    if found or step.action is not None or not all(s.tool_calls for s in steps[:last]):
+        return found  # short texts of an agent that calls no tools are what it does
+    return text if len(text.split()) <= _SHORT else None
 
 
 def _texts(arguments: object) -> list[str]:
