@@ -89,9 +89,25 @@ def test_several_methods_speak_and_the_first_one_counts(run, one):
 
 def test_what_people_said_in_the_file_stands_beside(run, tmp_path):
     rows = of_a_task("cups")
-    rows[0]["blame"] = [{"by": "Ann", "step": 0, "reason": f"too slow {HOSTILE}"}]
+    rows[0]["blame"] = [
+        {"by": "Ann", "step": 0, "reason": f"too slow {HOSTILE}"},
+        {"by": "Bob", "step": 0, "label": 1, "reason": "well done"},
+        {"by": "Bob", "step": 1, "label": 0},
+    ]
     ran = run("diagnose", save(tmp_path / "a.jsonl", *rows), "-M", "contrast")
     assert "  also: Ann (in the file) says step 0: too slow red evil <script>alert(1)</script>" in ran.out
+    assert "  also: Bob (in the file) says step 0 is right: well done" in ran.out
+    assert "  also: Bob (in the file) says step 1 is neutral" in ran.out
+
+
+def test_what_would_tell_more_is_said(run, tmp_path):
+    rows = of_a_task("cups")
+    lost = [row for row in rows if row["outcome"] == 0]
+    none = run("diagnose", save(tmp_path / "lost.jsonl", *lost), "-M", "contrast")
+    assert "none of these runs is known to have succeeded: give those of the same tasks that did, too" in none.err
+    alone = [{**row, "group": f"{i}"} for i, row in enumerate(rows)]
+    said = run("diagnose", save(tmp_path / "alone.jsonl", *alone), "-M", "contrast")
+    assert "no two of these runs are of one task" in said.err and "--map group=FIELD" in said.err
 
 
 def test_many_runs_are_a_table_with_what_fails_most(run, many):

@@ -145,8 +145,11 @@ def test_a_very_long_line_is_read(tmp_path):
 
 
 def test_missing_file_folder_and_permission(tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match=r"no such file\n.*relative to another folder"):
         list(rows(tmp_path / "none"))
+    (tmp_path / "runs_of_may.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match=r"no such file\n.*did you mean .*runs_of_may\.jsonl\?"):
+        list(rows(tmp_path / "runs_of_my.jsonl"))
     with pytest.raises(DataError, match="folder"):
         list(rows(tmp_path))
     path = tmp_path / "locked"

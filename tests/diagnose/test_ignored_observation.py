@@ -49,6 +49,9 @@ def test_numbers_and_names_that_stand_nowhere_before_the_answer():
     assert ignored_observation(case(chat("a", [known, made_up]))).status == "clean"
     partly = ignored_observation(case(chat("a", [("look", "get", {}, "A17X: 1299.50"), made_up])))
     assert partly.status == "clean" and partly.scores[1] == pytest.approx(1 / 6)
+    part = ("It came in 2024, to shop 17.", None, None, None)
+    dated = chat("a", [("look", "get", {}, "2024-05-01, https://shop.org/17"), part])
+    assert ignored_observation(case(dated)).scores[1] == 0
     asked = chat("a", [FOUND, made_up], task="Is order A17X of 2024-05-01, at 1299.50, there?")
     assert ignored_observation(case(asked)).status == "clean"
 

@@ -153,3 +153,18 @@ def test_of_two_tools_that_work_again_the_first_to_do_so_is_named():
         steps = [both, *(works(name) for name in order)]
         said = tool_errors(case(Rollout(group=0, rollout=0, outcome=0.0, steps=steps)))
         assert said.evidence["failures"][0]["after"] == f"recovered at step {at}"
+
+
+def test_a_reply_that_is_known_to_be_no_error_is_a_call_that_worked():
+    """As of agents that write commands into their text: the reply comes from the user, and may be empty."""
+    bad = Step(text="ls summ.py", replies=[Message(role="user", content="ls: no such file or directory", error=True)])
+    good = Step(text="sed -i s/-/+/ sum.py", replies=[Message(role="user", content="", error=False)])
+    said = tool_errors(case(Rollout(group="g", rollout="a", outcome=0.0, steps=[bad, good])))
+    assert (said.status, said.remarks[0][-21:]) == ("clean", "(recovered at step 1)")
+
+
+def test_a_call_of_the_model_that_failed_is_no_failed_tool():
+    steps = [Step(text="done."), Step(origin=Origin(error="API Error: 400 no more"))]
+    said = tool_errors(case(Rollout(group="g", rollout="a", outcome=0.0, steps=steps)))
+    assert (said.step, said.error) == (1, "environment_failed")
+    assert said.reason.startswith("the call of the model failed (error: API Error: 400 no more)")

@@ -177,7 +177,8 @@ def _others(one: Told, titles: Mapping[str, str]) -> Iterator[str]:
     for name, other in list(one.verdicts.items())[1:]:
         yield f"{name} says {_short(other.status, other.step, other.error, other.confidence, other.reason, titles)}"
     for blame in one.blame:
-        status = "clean" if blame.step is None else "found"
+        kind = "found" if blame.label < 0 else "right" if blame.label > 0 else "neutral"
+        status = "clean" if blame.step is None else kind
         said = _short(status, blame.step, blame.error, blame.confidence, blame.reason, titles)
         yield f"{quoted(blame.by, 60)} (in the file) says {said}"
 
@@ -190,7 +191,13 @@ def _short(
     reason: str | None,
     titles: Mapping[str, str],
 ) -> str:
-    what = {"found": f"step {step}", "clean": "no step is wrong", "unknown": "it cannot tell"}[status]
+    what = {
+        "found": f"step {step}",
+        "right": f"step {step} is right",
+        "neutral": f"step {step} is neutral",
+        "clean": "no step is wrong",
+        "unknown": "it cannot tell",
+    }[status]
     kind = f", {quoted(titles.get(error, error), 60)}" if error else ""
     sure = "" if confidence is None else f" (confidence {confidence:.2f})"
     return f"{what}{kind}{sure}" + (f": {quoted(reason, 160)}" if reason else "")

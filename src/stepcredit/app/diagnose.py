@@ -215,9 +215,7 @@ def _say(done: Done, titles: Mapping[str, str]) -> None:
         return
     counts = done.counts()
     if counts["unknown"] and not any(METHODS.get(name).card.asks for name in done.runs[0].verdicts):
-        compare = "name the task of each run, so that runs can be compared (--map group=FIELD), or " * done.alone
-        judge = "ask a judge (-M all_at_once --judge-server URL; --dry-run tells the price)"
-        note(f"where no step stands out: {compare}{judge}")
+        note(f"where no step stands out: {_more(done)}")
     if len(done.runs) <= FEW:
         for i, one in enumerate(done.runs):
             if i:
@@ -227,6 +225,19 @@ def _say(done: Done, titles: Mapping[str, str]) -> None:
     words.many(done.runs, counts, titles)
     words.overview(done.seen, done.runs, titles)
     note("a run in words: --run ID")
+
+
+def _more(done: Done) -> str:
+    """What would tell more."""
+    judge = "ask a judge (-M all_at_once --judge-server URL; --dry-run tells the price)"
+    if not done.count["succeeded"]:
+        return f"none of these runs is known to have succeeded: give those of the same tasks that did, too, or {judge}"
+    if done.alone:
+        return (
+            "no two of these runs are of one task: give more, or say which field names it (--map group=FIELD), or "
+            f"{judge}"
+        )
+    return judge
 
 
 def _blames(done: Done, fail_on: str) -> bool:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -168,13 +169,20 @@ def placed(name: object) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError("no such file", file=name, hint="is the path relative to another folder?") from None
+        raise DataError("no such file", file=name, hint=_alike(Path(str(name)))) from None
     except IsADirectoryError:
         raise DataError("is a folder", file=name, expected="a file") from None
     except PermissionError:
         raise DataError("permission denied", file=name) from None
     except OSError as error:
         raise DataError(error.strerror or str(error), file=name) from None
+
+
+def _alike(path: Path) -> str:
+    near: list[str] = []
+    with suppress(OSError):
+        near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 1)
+    return f"did you mean {path.with_name(near[0])}?" if near else "is the path relative to another folder?"
 
 
 def _unpacked(raw: BinaryIO, magic: bytes, name: str) -> Any:
@@ -308,7 +316,7 @@ def _slowly(text: bytes, error: Exception, nan: bool) -> Any:
             f"malformed JSON in {line}column {wrong.colno}: {wrong.msg}",
             got=decoded[max(wrong.pos - 20, 0) : wrong.pos + 20] or "an empty line",
             expected="one JSON object a line",
-            hint=f"for indented JSON: jq -c . file; {_SKIP}",
+            hint=f"for indented JSON: jq -c . file; is it still being written? wait, {_SKIP}",
         ) from None
     except RecursionError:
         raise DataError("JSON nested too deeply") from None

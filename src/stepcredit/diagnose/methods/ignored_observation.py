@@ -33,6 +33,7 @@ _ADMITS = re.compile(
     re.I,
 )
 _FACT = re.compile(r"\d[\d,.:/-]*\d|[\w.+-]+@[\w-]+\.\w+|https?://[^\s)\"'>]+|\b(?=\w*\d)(?=\w*[^\W\d])\w{3,}\b")
+_WITHIN = re.compile(r"[-,.:/]")  # the year of a date, the host of an address
 _LONGEST = 50_000
 _STRONG = 0.5
 
@@ -143,6 +144,7 @@ def _unsupported(case: Case, read: Features) -> Iterable[Finding]:
     before = [rollout.task, *(m.content for m in rollout.context), *read.seen[:-1]]
     before += [part for s in case.steps[:-1] for part in (s.text, *(f"{c.arguments}" for c in s.tool_calls))]
     known = {f for text in before if text for f in _FACT.findall(text[:_LONGEST])}
+    known |= {part for f in known for part in _WITHIN.split(f)}
     plain = {f.replace(",", "") for f in known}
     lacking = [f for f in facts if f.replace(",", "") not in plain]
     if lacking:

@@ -25,7 +25,8 @@ def tool_errors(case: Case) -> Verdict:
 
     A call failed if the record says so (`Message.error`), else if the words of the reply do: an exit code other than 0,
     a traceback, an HTTP status of 400 or more, an error, nothing found. Among agents that run each other's code, a
-    message that is the output of a program belongs to the message before it. A failure is got over ("recovered") if the
+    message that is the output of a program belongs to the message before it. A call of the model that failed
+    (`Origin.error`) is one too, of the error type "environment_failed". A failure is got over ("recovered") if the
     same tool works later, and gone around if another one does.
 
     Returns:
@@ -59,15 +60,17 @@ def tool_errors(case: Case) -> Verdict:
     score[step] = 1.0
     seen = exposure(case, "failed tool", lambda other: any(w == 0.75 for _, w, _ in _fates(other).values()))
     failure = fate[step][0]
+    origin = case.steps[step].origin
+    model = origin is not None and bool(origin.error)
     more = f", nor did the {len(open_) - 1} calls that failed after it" * (len(open_) > 1)
     return Verdict(
         "found",
         score,
         step=step,
         agent=agent_of(case, step),
-        error="tool_failed",
-        reason=f"the tool failed ({failure.kind}: {failure.words}) and no call worked after it{more}"
-        + seen.words("such a failure"),
+        error="environment_failed" if model else "tool_failed",
+        reason=f"the {'call of the model' if model else 'tool'} failed ({failure.kind}: {failure.words}) and no call "
+        f"worked after it{more}" + seen.words("such a failure"),
         confidence=seen.blame,
         remarks=remarks,
         evidence={**evidence, "others": seen._asdict()},
@@ -104,7 +107,7 @@ def _names(step: Step) -> set[str | None]:
 def _called(step: Step) -> bool:
     """Whether a tool answered to the step."""
     if step.replies:
-        return any(m.role == "tool" or m.call is not None for m in step.replies)
+        return any(m.role == "tool" or m.call is not None or m.error is not None for m in step.replies)
     return step.observation is not None and (bool(step.tool_calls) or step.action is not None)
 
 
