@@ -295,3 +295,19 @@ def test_wrong_options_say_what_is_right(run, runs, argv, said):
 def test_a_method_that_does_not_replay_is_told_which_do(run, runs):
     ran = run("diagnose", runs, "-M", "contrast", *WORLD)
     assert ran.status == 2 and "contrast does not replay" in ran.err and "-M decisive_search" in ran.err
+
+
+@pytest.mark.parametrize("body", ["None", "[]", "'go'", "iter(())"])
+def test_a_policy_that_does_not_give_an_action_each_is_told_so(run, runs, tmp_path, body):
+    (tmp_path / "mine.py").write_text(f"def act(episodes, read):\n    return {body}\n")
+    ran = run("diagnose", runs, *SEARCH, *WORLD, "--policy", f"{tmp_path / 'mine.py'}:act")
+    assert ran.status == 2 and "the policy gave" in ran.err and "a list: one for each episode" in ran.err
+
+
+def test_a_very_long_action_is_told_in_short(run, runs):
+    told = rows(runs)
+    bad = next(row for row in told if row["outcome"] == 0)
+    bad["steps"][0]["action"] = bad["steps"][0]["text"] = "A" * 100_000
+    save(runs, told)
+    ran = run("diagnose", runs, *SEARCH, *WORLD)
+    assert ran.status == 2 and "it does not take" in ran.err and len(ran.err) < 2_000

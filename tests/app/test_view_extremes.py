@@ -82,3 +82,20 @@ def test_success_is_the_share_of_the_way_whatever_its_length():
     }
     for outcomes, success in known.items():
         np.testing.assert_array_equal(scaled(outcomes), success)
+
+
+def test_names_that_differ_by_case_alone_stay_apart(tmp_path):
+    names = ["A", "a", "GRPO", "x'y\"z", '"><script>', "n" * 300, *(f"c{i}" for i in range(100))]
+    step = Step(text="x", credit=dict.fromkeys(names, 1.0), evidence={"Mine": 1.0, "mine": 2.0})
+    path = save(
+        tmp_path / "runs.jsonl", [Rollout(group="g", rollout=r, outcome=float(r), steps=[step]) for r in (0, 1)]
+    )
+    store = Store(Order((str(path),), methods=("grpo",)), cache_folder(tmp_path / "cache"))
+    store.here()
+    query = Query(store.folder, store.root)
+    found = query.numbers(1)
+    query.close()
+    store.drop()
+    assert {f"credit.{m['name']}" for m in query.head.methods} <= found.keys()
+    assert {f"credit.{n} of the file" for n in names} <= found.keys()
+    assert (found["evidence.Mine"], found["evidence.mine"]) == ([1.0], [2.0])

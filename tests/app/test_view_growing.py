@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from view_kit import full, needed, save, serving, some
@@ -147,6 +148,32 @@ def test_a_file_that_cannot_be_read_leaves_what_was_there(tmp_path, asking):
     assert read(ask)["read"] == 1 and ask.get("/api/runs")["total"] == 3
     path.unlink()
     assert again(ask).status == 400 and ask.get("/api/runs")["total"] == 3
+
+
+def test_what_was_not_read_again_stays_news(tmp_path, asking):
+    path = save(tmp_path / "runs.jsonl", some())
+    ask = asking(path)
+    path.unlink()
+    assert again(ask).status == 400 and ask.get("/api/news")["traces"] == "1 file is gone"
+    path.write_text(row(0))  # no runs: the index stays, and so does what it was made of
+    again(ask)
+    assert "were not read again" in read(ask)["reading"]["error"]
+    assert ask.get("/api/news")["traces"] is not None
+    save(path, some()[:3])
+    assert ask.get("/api/news")["traces"] is not None
+    again(ask)
+    assert read(ask)["counts"]["runs"] == 3 and ask.get("/api/news")["traces"] is None
+
+
+def test_a_cache_that_was_removed_is_made_again(tmp_path, asking):
+    path = save(tmp_path / "runs.jsonl", some())
+    ask = asking(path)
+    rmtree(tmp_path / "cache")
+    save(path, some()[:3])
+    assert again(ask).status == 200
+    while ask.get("/api/news")["version"] == 0:
+        time.sleep(0.01)
+    assert read(ask)["counts"]["runs"] == 3 and ask("/api/run/0/steps").status == 200
 
 
 def test_answers_come_while_it_is_read_again(tmp_path, asking):

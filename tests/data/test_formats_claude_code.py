@@ -4,6 +4,7 @@ import json
 
 from fixtures import TRACES
 
+from stepcredit.data.formats._claude_code import conversations
 from stepcredit.data.formats.anthropic_messages import fits, rollouts
 from stepcredit.data.reading import Reading
 from stepcredit.data.records import replies_of
@@ -112,3 +113,23 @@ def test_a_response_alone_tells_what_it_took():
     response = {"type": "message", "role": "assistant", "id": "m1", "model": "m", "usage": {"input_tokens": 9}}
     (one,) = rollouts(Rows.of([{**response, "content": [{"type": "text", "text": "a"}]}]))
     assert (one.steps[0].text, one.steps[0].origin.input_tokens, one.steps[0].extra) == ("a", 9, {})
+
+
+def test_many_prompts_from_one_place_and_many_rows_of_one_answer_end():
+    asked = [row("0", None, "a"), *(row(str(i), "0", "b") for i in range(1, 20_000))]
+    ((_, messages),) = conversations(asked)
+    assert len(messages) == 20_000
+    said = [row(str(i), str(i - 1), f"{i}", "assistant") for i in range(1, 20_000)]
+    for one in said:
+        one["message"]["id"] = "msg"
+    ((_, messages),) = conversations([row("0", None, "a"), *said])
+    assert len(messages) == 2 and len(messages[1]["content"]) == 19_999
+    assert len(said[0]["message"]["content"]) == 1, "rows stay as they are"
+
+
+def test_an_answer_that_goes_on_in_a_branch_does_not_in_the_other():
+    first, more = row("a1", "u1", "one", "assistant"), row("a2", "u2", "two", "assistant")
+    more["message"]["id"] = first["message"]["id"]
+    asked = [row("u1", None, "x"), first, row("u2", "a1", "y"), row("a3", "u2", "z", "assistant")]
+    before, after = conversations([*asked, row("u3", "u2", "again"), more])
+    assert [len(m["content"]) for _, ms in (before, after) for m in ms if m["role"] == "assistant"] == [1, 1, 2]

@@ -157,6 +157,8 @@ def test_what_is_left_tells_the_kind_and_the_class_of_length_alone():
         "://" * 50_000,
         "a1b2" * 50_000,
         "x-key-" * 9_000,
+        "x-eyJ" * 60_000,
+        "data:\n  a: b" * 30_000,
     ],
 )
 def test_long_hostile_text_ends(text):

@@ -24,6 +24,7 @@ _BASE64 = re.compile(
     r"(?P<folded>[A-Za-z0-9+/]{60,128}(?:(?:\r?\n|(?:\\r)?\\n)[ \t>#*]{0,12}[A-Za-z0-9+/]{40,128})+"
     r"(?:(?:\r?\n|(?:\\r)?\\n)[ \t>#*]{0,12}[A-Za-z0-9+/]+(?==|[ \t]*[\r\n]|\Z))?))={0,2}"
 )
+_HOST = re.compile(r"://[\w.:@-]{0,90}\Z", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _BREAK = re.compile(r"(?:\\[rn]|[\s>#*=])+")
 # A token that the edge of a screen broke: the next line is all of one piece, no longer, and has a digit in it.
@@ -170,7 +171,8 @@ def _base64(text: str, plain: bytes) -> Iterator[Span]:
         secret = _BASE64.match(text, place)
         if secret is not None:
             done = secret.end()
-            if _holds(secret[0], folded=secret["folded"] is not None):
+            path = secret[0].count("/") > 4 and _HOST.search(text, max(0, place - 100), place) is not None
+            if not path and _holds(secret[0], folded=secret["folded"] is not None):
                 yield Span(place, done, "base64")
 
 

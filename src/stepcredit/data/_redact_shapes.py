@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from re import Pattern
 from typing import NamedTuple
 
+from stepcredit.data._redact_programs import PROGRAMS
+
 __all__ = ["FOLDED", "NAMES", "SHAPES", "TOKENS", "WORDS", "Shape"]
 
 
@@ -39,12 +41,12 @@ def _shape(kind: str, words: str, head: str, value: str, before: str = "", back:
 
 # Kinds of tokens by their own look. Each begins where no letter or digit stands before it.
 _OWN: tuple[tuple[str, str], ...] = (
-    ("token (JWT)", r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
+    ("token (JWT)", r"eyJ[\w-]{8,2000}\.[\w-]{8,}(?:\.[\w-]*)?"),
     (
         "API key",
-        r"(?:c?sk-[\w-]{16,}|[srp]k_(?:live|test)_\w{16,}|AIza[\w-]{30,}|hf_\w{20,}|r8_\w{20,}|gsk_\w{20,}|xai-[\w-]{20,}|"
+        r"(?:c?sk-[\w-]{16,}|[srp]k_(?:live|test)_\w{16,}|AIza[\w-]{30,}|(?:hf|r8|gsk)_[A-Za-z0-9]{20,}|xai-[\w-]{20,}|"
         r"pplx-\w{20,}|lsv2_\w{2}_\w{20,}|[ps]k-lf-[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|key-[0-9a-f]{32}|AC[0-9a-f]{32}|"
-        r"ya29\.[\w-]{20,}|1//0[\w-]{30,}|nvapi-[\w-]{20,}|tvly-[\w-]{20,}|tgp_v1_[\w-]{20,}|fw_\w{22,}|jina_\w{20,}|"
+        r"ya29\.[\w-]{20,}|1//0[\w-]{30,}|nvapi-[\w-]{20,}|tvly-[\w-]{20,}|tgp_v1_[\w-]{20,}|fw_[A-Za-z0-9]{22,}|jina_\w{20,}|"
         r"(?:ntn|figd|sbp|sgp|phx|whsec|sntry[su])_[\w+/=-]{20,}|lin_api_\w{20,}|tskey-[\w-]{16,}|PMAK-[\w-]{20,}|"
         r"NRAK-\w{20,}|dapi[0-9a-f]{32}|pul-[0-9a-f]{40}|rubygems_[0-9a-f]{40,}|AGE-SECRET-KEY-1[A-Z0-9]{40,80})",
     ),
@@ -94,6 +96,10 @@ _PROSE = (  # "password: must be at least 8 characters" tells about passwords
 )
 
 
+_CALLED = r"(?![a-z_][a-z_.]{2,60}+[(\[])"  # password = get_password(
+_DOTTED = r"(?:(?<=[\"'`])|(?![a-z]{1,30}(?:[._]+[a-z]{1,30}){1,12}+(?![^\s,;()\[\]{}])))"  # token = self.a_long_name
+
+
 def _value(least: int) -> str:
     """What a name's value is: to the end of its quotes, or what stands together."""
     n = rf"{{{least}}}"
@@ -103,11 +109,13 @@ def _value(least: int) -> str:
         r"(?<=[^\\]\\\")" + rf"(?=[^\"\r\n]{n})" + r"(?:[^\"\\\r\n]++|\\\\(?:\\\")?|\\[^\"\\nr\r\n])++|"
         rf"(?<=\")[^\"\\\r\n]{{{least},}}+|(?<=')[^'\\\r\n]{{{least},}}+|(?<=`)[^`\\\r\n]{{{least},}}+|"
         rf"(?<=%2[27]){_BARE}{{1,}}+|(?<=:=){_BARE}{{{least - 1},}}+|"
-        rf"(?<![\"'`])(?:(?<![:=*]\s)|{_TYPES}{_PROSE}){_BARE}{{{least},}}+)"
+        rf"(?<![\"'`]){_CALLED}(?:(?<![:=*]\s)|{_TYPES}{_PROSE}){_BARE}{{{least},}}+)"
     )
 
 
-_FULL = rf"(?:(?<=%2[27])|(?={_BARE}{{0,40}}[0-9]|{_BARE}{{20}}))"  # of a name that may also name something else
+_FULL = (
+    rf"(?:(?<=%2[27])|(?={_BARE}{{0,40}}[0-9]|{_DOTTED}{_BARE}{{20}}))"  # of a name that may also name something else
+)
 _LINE = r"(?:\A|[\r\n]|\\n|[\"'])[ \t>*#$-]{0,12}(?:[\w.$-]{1,30}[ \t]{1,3}){0,3}[\w.$-]{0,30}"
 _WORD = r"[^\s\"'\\<>(){}\[\],;=|`]{1,40}"
 _SENTENCE = (  # words that sentences and programs have and passphrases are not made of
@@ -306,13 +314,14 @@ SHAPES: tuple[Shape, ...] = (
         r"(?:(?<=[?&])|(?<=&amp;)|(?<=u0026))(?:sig|signature|x-amz-(?:signature|credential|security-token)|code|key)=",
         r"[^\s&\"'\\<>#]{12,}+",
     ),
+    *(_shape(*row) for row in PROGRAMS),
 )
 _ALL = sorted(dict.fromkeys(w for s in SHAPES for w in (*s.words, s.need) if w), key=len)
 # Every word, and a shorter one that is in it: without that it need not be looked for.
 WORDS: Sequence[tuple[bytes, bytes]] = [(w, next((v for v in _ALL if v != w and v in w), b"")) for w in _ALL]
 
 NAMES = re.compile(
-    r"(?:pass(?:word|wd|phrase|code|wort)(?:[_-]?(?:\d|confirm\w*|old|new|again))?|(?:\b|_)pass|(?:\b|_)pwd|secret|api[_-]?key|"
+    r"(?:pass(?:word|wd|phrase|code|wort)(?:[_-]?(?:\d|confirm\w*|old|new|again))?|(?:\b|_)pass|(?:\b|_)pwd|(?:\b|_)pw|secret|api[_-]?key|"
     r"access[_-]?key|private[_-]?key|auth[_-]?key|account[_-]?key|(?-i:[A-Z0-9]_KEY)|credentials?|session_?id|kennwort|"
     r"\b(?:token|auth|bearer)\b|[a-z]_?-?token\b|authorization|cookie|mnemonic|seed_?phrase)\W?$",
     re.I,

@@ -62,8 +62,11 @@ class Redactor:
             return self._removed("secret by its name", len(str(value))) if named else value
         if isinstance(value, Mapping):
             said = _named(value, name)
+            hidden = value.get("kind") == "Secret"  # of Kubernetes
             return {
-                (self.text(k) if isinstance(k, str) else k): self.value(v, said if k == "value" and said else str(k))
+                (self.text(k) if isinstance(k, str) else k): {n: self.value(w, "secret") for n, w in v.items()}
+                if hidden and k in ("data", "stringData") and isinstance(v, Mapping)
+                else self.value(v, said if k == "value" and said else str(k))
                 for k, v in value.items()
             }
         if isinstance(value, list | tuple):

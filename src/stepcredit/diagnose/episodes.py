@@ -221,6 +221,11 @@ class EnvReplay:
         free = [i for i, act in enumerate(out) if act is None]
         if free and self.policy is not None:
             said: Sequence[Any] = self.policy([live[i].world for i in free], [live[i].read[-1] for i in free])
+            if not isinstance(said, Sequence) or isinstance(said, str) or len(said) != len(free):
+                got = len(said) if isinstance(said, Sequence) else type(said).__name__
+                raise StepCreditError(
+                    f"the policy gave {got}, expected {len(free)} actions", hint="a list: one for each episode, or None"
+                )
         elif free:
             replies = yield [self._request(live[i], draw_of(draw, i)) for i in free]
             said = [r if isinstance(r, Failed) else r[0].text.strip() for r in replies]
@@ -354,4 +359,4 @@ class _Walk:
         self.done.append(told)
         self.total += float(reward)
         valid = (info or {}).get("valid", True)
-        self.refused = "" if valid else f"; it does not take {told!r}: {info.get('reason') or 'no reason given'}"
+        self.refused = "" if valid else f"; it does not take {told[:200]!r}: {info.get('reason') or 'no reason given'}"

@@ -42,7 +42,7 @@ class Growing(Looking):
         self.store, self._seen = store, _Seen()
         self.reading = Reading(done=False, share=None, what="opening the files")
         self._anew, self._news = anew, news
-        self._next: tuple[Store, Mapping[str, Sequence[Path]]] | None = None
+        self._next: tuple[Store, Mapping[str, Sequence[Path]], News] | None = None
         self._before: list[Query] = []
 
     def refresh(self) -> None:
@@ -81,15 +81,15 @@ class Growing(Looking):
             return super().again()
         with self.lock:
             if self._seen.done:
-                self._news.read()
+                now = News(self._news.names)  # before the files are looked into; counts once they are read
                 made, files = self._anew()
-                self._news.sort(made.order.files, (path for paths in files.values() for path in paths))
+                now.sort(made.order.files, (path for paths in files.values() for path in paths))
                 made.start()
-                self._next, self._seen = (made, files), _Seen()
+                self._next, self._seen = (made, files, now), _Seen()
                 self.reading = Reading(done=False, share=None, what="reading again")
         return self.news()
 
-    def _follow(self, made: Store, files: Mapping[str, Sequence[Path]]) -> None:
+    def _follow(self, made: Store, files: Mapping[str, Sequence[Path]], now: News) -> None:
         """Look at the index in the making; it takes the place of the other when it is whole."""
         try:
             kept = made.look()
@@ -112,6 +112,7 @@ class Growing(Looking):
         before, self.store = self.store, made
         before.drop()
         self.files, self.error, self._next, self._seen = dict(files), None, None, _Seen(done=True)
+        self._news = now
         self.version += 1
         self.reading = Reading(True, kept.share, "")
 

@@ -30,6 +30,7 @@ _QUOTED = ", ".join(f'"{n}"' for n in _COLUMNS)
 _RUNS = f"SELECT {_QUOTED} FROM read_parquet($files) ORDER BY id"
 _RUN = "SELECT * FROM read_parquet($files) WHERE id = $id"
 _MEMBERS = "SELECT * FROM read_parquet($files) WHERE gid = $gid ORDER BY id"
+_NAMES = "SELECT name FROM parquet_schema($files)"
 _NUMBERS = "SELECT * EXCLUDE (run, step) FROM read_parquet($files) WHERE run = $id ORDER BY step"
 _STEPS = """
     SELECT text, reasoning, observation, rest FROM read_parquet($files)
@@ -79,6 +80,7 @@ class Query(Answers):
             self.head: Head = kept.head
             self._columns: dict[str, list[Any]] | None = None
             self._mates: dict[int, list[int]] = {}
+            self._names: dict[int, list[str]] = {}
 
     @property
     def state(self) -> Kept:
@@ -110,14 +112,23 @@ class Query(Answers):
         return self.kept.notes[run.part]
 
     def numbers(self, id: int) -> dict[str, list[Any]]:
-        table = self._engine_rows(_NUMBERS, ("numbers", self._part(id)), id=id).fetchnumpy()
+        where = ("numbers", self._part(id))
+        table = self._engine_rows(_NUMBERS, where, id=id).fetchnumpy()
         out: dict[str, list[Any]] = {}
-        for name, values in table.items():
+        for name, values in zip(self._named(where), table.values(), strict=True):
             if values.dtype.kind in "OUT":
                 out[name] = [None if v is None or v != v else str(v) for v in _filled(values, None)]
             else:
                 out[name] = shown.numbers(_filled(values, float("nan")))
         return out
+
+    def _named(self, where: _Where) -> list[str]:
+        """Columns of numbers as they were written: the engine renames those that differ by their case alone."""
+        part = where[1] or 0
+        if part not in self._names:
+            names = [row["name"] for row in self._rows(_NAMES, where)]
+            self._names[part] = [n for n in names[1:] if n not in ("run", "step")]  # the first is the table's
+        return self._names[part]
 
     def steps(self, id: int, start: int, stop: int) -> list[Step]:
         rows = self._rows(_STEPS, ("texts", self._part(id)), id=id, start=start, stop=stop)

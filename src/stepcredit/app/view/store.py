@@ -102,6 +102,7 @@ class Store:
         """Make the index, in a process of its own, unless it is there."""
         if self.ready or self._process is not None:
             return
+        cache_folder(self.root)  # somebody may have removed it
         tidy(self.root)
         self._make_folder()
         words = {"title": self.title, "source": self.source}
@@ -126,6 +127,7 @@ class Store:
         """
         if self.ready:
             return
+        cache_folder(self.root)
         tidy(self.root)
         self._make_folder()
         try:

@@ -35,12 +35,13 @@ def slim(row: Mapping[str, Any]) -> dict[str, Any]:
 @dataclass
 class _Talk:
     """A conversation in the making. order: ids of its rows, and how many messages there were after each. answers: by
-    the ids of the model's responses."""
+    the ids of the model's responses. spoke: messages up to the last of the model."""
 
     fields: dict[str, Any]
     messages: list[dict[str, Any]] = field(default_factory=list)
     order: dict[str, int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spoke: int = 0
 
 
 def conversations(rows: list[Any]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -86,17 +87,20 @@ def _branches(row: Mapping[str, Any], talk: _Talk, parent: str | None) -> bool:
         return False
     content = message.get("content")
     results = [b for b in content if a_map(b).get("type") == "tool_result"] if isinstance(content, list) else []
-    after = talk.messages[talk.order[parent] :]
-    return not results and any(m["role"] == "assistant" for m in after)
+    return not results and talk.order[parent] < talk.spoke
 
 
 def _branch(talk: _Talk, parent: str, fields: dict[str, Any]) -> _Talk:
     """What was said up to a row, to go on from."""
     kept = talk.order[parent]
     order = {k: n for k, n in talk.order.items() if n <= kept}
-    messages = [dict(m) for m in talk.messages[:kept]]
+    messages = [
+        {**m, "content": list(c)} if isinstance(c := m["content"], list) else dict(m) for m in talk.messages[:kept]
+    ]
     told = ((m, m.get("origin")) for m in messages)
-    return _Talk(fields, messages, order, {o.response: m for m, o in told if isinstance(o, Origin) and o.response})
+    answers = {o.response: m for m, o in told if isinstance(o, Origin) and o.response}
+    spoke = max((i for i, m in enumerate(messages, 1) if m["role"] == "assistant"), default=0)
+    return _Talk(fields, messages, order, answers, spoke)
 
 
 def _add(row: Mapping[str, Any], talk: _Talk) -> None:
@@ -110,15 +114,17 @@ def _add(row: Mapping[str, Any], talk: _Talk) -> None:
     if message.get("model") == _SYNTHETIC:
         said = [t for b in content if (t := a_str(a_map(b).get("text")))] if isinstance(content, list) else []
         talk.messages.append({"role": role, "content": None, "origin": Origin(error="\n".join(said) or "no answer")})
+        talk.spoke = len(talk.messages)
         return
-    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    blocks = list(content) if isinstance(content, list) else [{"type": "text", "text": content}]
     name = a_str(message.get("id"))
     before = talk.answers.get(name) if name else None
     if before is None:
         talk.messages.append({"role": role, "content": blocks, "origin": told})
         talk.answers |= {name: talk.messages[-1]} if name else {}
+        talk.spoke = len(talk.messages)
         return
-    before["content"] = [*before["content"], *blocks]
+    before["content"] += blocks
     if told is not None and isinstance(begun := before["origin"], Origin):  # what it took is known at its end
         before["origin"] = replace(begun, input_tokens=told.input_tokens, output_tokens=told.output_tokens)
 
