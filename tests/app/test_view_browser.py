@@ -379,6 +379,89 @@ def test_where_nobody_says_it_the_page_finds_where_two_runs_part(show):
     assert [s.strip() for s in page.locator(".side .step-body").all_inner_texts()] == ["left", "right"]
 
 
+def test_side_by_side_speakers_have_their_roles_and_numbers_their_method(show):
+    parts = site(failing())
+    for k in (0, 1):  # where other runs name agents, a run without any has a column of names for none
+        parts[f"/api/run/{k}"] |= {"agents": []}
+        parts[f"/api/run/{k}"]["numbers"]["agent"] = ["?"] * 3
+        for s in parts[f"/api/run/{k}/steps"]["steps"]:
+            s["agent"] = None
+    page = show(parts, "#/run/cats/a/1?with=1")
+    page.wait_for_selector(".side .step-agent")
+    assert set(page.locator(".step-agent").all_inner_texts()) == {"Assistant"}
+    assert "credit by gigpo" in page.locator(".compare-told").inner_text(), "blame is of one run only"
+    assert [s.strip() for s in page.locator(".side .swatch").all_inner_texts()] == ["−1.50", "·", "+1.00", "+1.00"]
+
+
+@pytest.mark.parametrize(
+    ("credit", "shown"),
+    [
+        ({"grpo": [-0.5, -0.5, -0.5], "m": [0.1, None, 0.2], "n": [1, 2, 3]}, "credit:m"),
+        ({"grpo": [-0.5, -0.5, -0.5], "m": [0.1, None, 0.1]}, ""),
+        ({"grpo": [-0.5, -0.5, -0.5], "gigpo": [0, 0, 0]}, ""),
+    ],
+)
+def test_color_begins_with_a_method_that_tells_the_steps_apart_or_with_none(show, credit, shown):
+    runs = [run("t", 0, 0.0, [step("x")] * 3, credit=credit), run("t", 1, 0.0, [step("x")], credit={"grpo": [-0.9]})]
+    page = show(site(runs), "#/run/t/0")
+    colors, told = page.get_by_label("Color by"), page.locator(".flat-told")
+    assert colors.input_value() == shown and page.locator(".step .swatch").count() == (3 if shown else 0)
+    words = "the same number on every step: it says only how the run ended"
+    assert told.all_inner_texts() == ([] if shown else [words])
+    assert page.get_by_role("button", name="Step 1", exact=True).count() == (0 if shown else 1)
+    page.keyboard.press("n")
+    until(page, "document.querySelector('.crumbs b')?.textContent === '1'")
+    assert colors.input_value() == "credit:grpo" and told.count() == 0, "a single step has nothing to be told from"
+    page.keyboard.press("p")
+    until(page, "document.querySelector('.crumbs b')?.textContent === '0'")
+    colors.select_option("credit:grpo")
+    assert page.locator(".step .swatch").all_inner_texts() == ["−0.50"] * 3 and told.inner_text() == words
+    page.reload()
+    page.wait_for_selector(".step .swatch")
+    assert colors.input_value() == "credit:grpo", "a choice stays"
+
+
+def test_side_by_side_colors_begin_with_a_method_that_tells_the_steps_of_some_run_apart(show):
+    says = [blame("contrast", 1, scores=[0.1, 0.5])]
+    flat, told = {"grpo": [-0.5, -0.5], "m": [0.0, 0.0]}, {"grpo": [-0.5, -0.5], "m": [0.1, -0.2]}
+    runs = [run("t", 0, 0.0, [step("x")] * 2, credit=flat), run("t", 1, 0.0, [step("x")] * 2, credit=told, blame=says)]
+    page = show(site(runs), "#/runs?view=tasks")
+    until(page, "document.querySelector('.strips select')?.value === 'credit:m'")
+
+
+def test_the_rule_by_which_a_surer_voice_was_not_heard_is_told(show):
+    members = {"contrast": {"status": "found", "step": 0, "reason": "r", "confidence": 0.3}}
+    says = [
+        blame("combined", 0, evidence={"members": members}),
+        blame("contrast", 0, confidence=0.3),
+        blame("credit", 1, confidence=0.5),
+        blame("other_answer", 2, confidence=0.2),
+    ]
+    page = show(site([run("t", k, 0.0, [step("x")] * 3, blame=says[: 4 - 2 * k]) for k in (0, 1)]), "#/run/t/0")
+    kicker = page.locator(".verdict-kicker")
+    rule = "1 of 3 voices say step 0: contrast goes before credit and other answer, which read the same outcomes"
+    assert rule in " ".join(kicker.inner_text().split())
+    page.keyboard.press("n")
+    until(page, "document.querySelector('.crumbs b')?.textContent === '1'")
+    assert "goes before" not in kicker.inner_text()
+
+
+def test_a_step_that_a_rater_calls_right_is_not_blamed(show):
+    says = [
+        blame("anna", 0, label=1, kind="people", status="clean"),
+        blame("anna", 2, label=0, kind="people", status="clean"),
+    ]
+    parts = site([run("t", 0, 0.0, [step("x")] * 3, blame=says)])
+    parts["/api/runs"]["columns"] |= {"worst": [None], "worst_by": [None]}
+    parts["/api/run/0"]["jumps"]["worst"] = None
+    page = show(parts, "#/run/t/0/0")
+    assert page.locator("#verdict").inner_text() == "Which step failed is not known"
+    others = " ".join(page.locator(".verdict-others").inner_text().split())
+    assert "anna people step 0 is right, step 2 is neutral" in others
+    assert "right anna people" in " ".join(page.locator(".panel .says").inner_text().split())
+    assert page.locator(".step .badge.bad").count() == 0
+
+
 def test_the_panel_shows_methods_uncertainty_evidence_and_who_says_so(show):
     page = show(site(failing()), "#/run/cats/a/1")
     panel = page.locator(".panel").inner_text()
@@ -775,8 +858,9 @@ def test_marks_are_saved_shown_taken_back_and_survive_a_reload(show):
     assert page.locator(".mark-row").count() == 1
     for words in ("wrong, me", "cats / a, step 1", "Repeated a failed call", "same call again"):
         assert words in page.locator(".mark-row").inner_text()
+    assert "--export-labels" in page.locator(".marks-tools").inner_text()
     with page.expect_download() as got:
-        page.get_by_role("button", name="Download as labels").click()
+        page.get_by_role("button", name="Download marks").click()
     row = json.loads(Path(got.value.path()).read_text("utf-8"))
     assert {k: row[k] for k in ("group", "rollout", "step", "label", "error", "note")} == {
         "group": "cats",

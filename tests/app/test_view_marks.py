@@ -14,8 +14,9 @@ from stepcredit.app.view.export import export_labels
 from stepcredit.app.view.looking import Looking
 from stepcredit.app.view.marks import Mark, Marks, Placed, default_file, labeled
 from stepcredit.app.view.memory import Memory
-from stepcredit.app.view.rows import part
+from stepcredit.app.view.rows import blame_shown, part
 from stepcredit.data import Batch, read
+from stepcredit.data.records import Blame
 from stepcredit.errors import DataError, StepCreditError
 
 
@@ -72,6 +73,25 @@ def test_a_whole_last_line_without_its_end_is_a_mark(tmp_path):
     assert [m.step for m in marks.all()] == [0]
     marks.add(mark(1))
     assert [m.step for m in Marks([file]).all()] == [0, 1]
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2, 9])
+def test_another_file_in_its_place_is_read_from_its_beginning_and_the_old_one_forgotten(tmp_path, lines):
+    file, other = tmp_path / "a.marks", tmp_path / "b.marks"
+    marks, second = Marks([file, other]), Marks([other])
+    second.add(mark(7, rater="carl"))
+    for step in range(2):
+        marks.add(mark(step))
+    new = tmp_path / "new"
+    new.write_bytes(b"no mark\n" * (lines > 0))
+    for step in range(lines):
+        Marks([new]).add(mark(step, rater="bert"))  # as long as a line of before, so that ends of lines meet
+    new.replace(file)
+    now = marks.all()
+    assert [(m.rater, m.step) for m in now if m.rater != "carl"] == [("bert", s) for s in range(lines)]
+    assert [m.step for m in now if m.rater == "carl"] == [7] and sum(marks.bad.values()) == (lines > 0)
+    file.unlink()
+    assert [m.rater for m in marks.all()] == ["carl"]
 
 
 def test_two_raters_in_one_file_see_one_another(tmp_path):
@@ -259,6 +279,23 @@ def test_labels_are_rollouts_with_blame_and_evidence(tmp_path):
     ]
     assert people[0].error == "wrong_turn" and people[0].reason == "drops it" and people[0].agent == "coder"
     assert rollout.steps[0].evidence["value"] == 0.5
+
+
+def test_labels_are_shown_as_what_people_say_and_only_wrong_ones_as_blame(tmp_path):
+    marks, out = Marks([tmp_path / "a.marks"]), tmp_path / "labels.jsonl"
+    for step, label in enumerate((1, 0, -1)):
+        marks.add(mark(step, label))
+    export_labels(out, memory([full("p", "bad", 0.0, "look", "drop", "lose")]), marks)
+    (rollout,) = read(out).to_records()
+    shown = [blame_shown(b) for b in rollout.blame if b.by == "anna"]
+    assert [(b["kind"], b["step"], b["status"]) for b in shown] == [
+        ("people", 0, "clean"),
+        ("people", 1, "clean"),
+        ("people", 2, "found"),
+    ]
+    assert all(b["evidence"] == {} for b in shown), "a mark has no numbers behind it"
+    judge = blame_shown(Blame(by="anna", step=0, evidence={"rater": 0.5}))
+    assert judge["kind"] == "judge" and judge["evidence"] == {"rater": 0.5}
 
 
 def test_labels_of_nothing_are_an_error(tmp_path):

@@ -27,6 +27,7 @@ from stepcredit.errors import DataError, StepCreditError
 
 LONGEST = 10_000
 LABELS = (-1, 0, 1, None)
+_LAST = 200
 _Place = tuple[str, str, int]
 
 
@@ -71,6 +72,7 @@ class Marks:
         self.bad: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._read = dict.fromkeys(self.files, 0)
+        self._last: dict[Path, tuple[int, bytes]] = {}
         self._marks: dict[tuple[str, _Place], Mark] = {}
         self.all()
 
@@ -81,8 +83,13 @@ class Marks:
         return os.access(first if first.exists() else first.parent, os.W_OK) and not first.is_dir()
 
     def all(self) -> list[Mark]:
-        """The marks that count now, oldest first; what others have written since is read."""
+        """The marks that count now, oldest first; what others have written since is read, and all of it anew where a
+        file is another now."""
         with self._lock:
+            if not all(self._goes_on(file) for file in self.files):
+                self._read = dict.fromkeys(self.files, 0)
+                for kept in (self._last, self._marks, self.bad):
+                    kept.clear()
             for file in self.files:
                 self._catch_up(file)
             return [m for m in self._marks.values() if not m.empty]
@@ -117,19 +124,30 @@ class Marks:
         self.all()
         return mark
 
+    def _goes_on(self, file: Path) -> bool:
+        """Whether what was read of a file still stands there: nobody has put another in its place."""
+        number, last = self._last.get(file, (0, b""))
+        if not last:
+            return True
+        if not file.is_file():
+            return False
+        with placed(file), file.open("rb") as stream:
+            stream.seek(self._read[file] - len(last))
+            return os.fstat(stream.fileno()).st_ino == number and stream.read(len(last)) == last
+
     def _catch_up(self, file: Path) -> None:
         if not file.is_file():
             return
         with placed(file), file.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size < self._read[file]:  # written anew by somebody
-                self._read[file] = 0
+            number = os.fstat(stream.fileno()).st_ino
             stream.seek(self._read[file])
             data = stream.read()
         whole, end, rest = data.rpartition(b"\n")
         self._read[file] += len(whole) + len(end)
         if rest and self._decoded(rest) is not None:
-            whole, self._read[file] = data, self._read[file] + len(rest)
+            whole, end, self._read[file] = data, b"", self._read[file] + len(rest)
+        before = self._last.get(file, (0, b""))[1]
+        self._last[file] = number, (before + whole + end)[-_LAST:]
         for line in whole.split(b"\n"):
             mark = self._decoded(line) if line.strip() else None
             if mark is not None:
@@ -273,7 +291,7 @@ def _blame(mark: Mark, rollout: Rollout) -> Blame:
         label=None if mark.label is None else float(mark.label),
         error=mark.error,
         reason=mark.note,
-        evidence={} if mark.time is None else {"time": mark.time},
+        evidence={"rater": True} if mark.time is None else {"rater": True, "time": mark.time},
     )
 
 

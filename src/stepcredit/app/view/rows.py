@@ -185,9 +185,12 @@ def verdict_shown(verdict: Verdict, by: str, shared: int = 0) -> dict[str, Any]:
 
 
 def blame_shown(blame: Blame, shared: int = 0) -> dict[str, Any]:
-    """A record's blame, in the same shape; who says it tells whether it is people."""
+    """A record's blame, in the same shape. It is people's if it was a rater's mark, or the name says so."""
     said = blame.label
-    people = any(word in blame.by.lower() for word in ("human", "people", "person", "annotat", "expert", "rater"))
+    mark = blame.evidence.get("rater") is True
+    people = mark or any(
+        word in blame.by.lower() for word in ("human", "people", "person", "annotat", "expert", "rater")
+    )
     return {
         "by": blame.by,
         "kind": "people" if people else "judge",
@@ -200,7 +203,7 @@ def blame_shown(blame: Blame, shared: int = 0) -> dict[str, Any]:
         "confidence": blame.confidence,
         "scores": None,
         "remarks": {},
-        "evidence": plain(blame.evidence),
+        "evidence": {} if mark else plain(blame.evidence),
     }
 
 
@@ -219,15 +222,20 @@ def worst(verdicts: Sequence[Mapping[str, Any]], low: tuple[int, str, float] | N
 
 
 def told_apart(tasks: Sequence[str | None]) -> list[str | None]:
-    """Tasks as a table shows them: a beginning that all of them share is left out, as prompts have one.
+    """Tasks as a table shows them: a beginning that those which begin alike share is left out, as prompts have one.
 
-    >>> told_apart(["Answer the given question, please do. Question: " + q for q in ("who?", "where?")])
-    ['… Question: who?', '… Question: where?']
+    >>> told_apart(["Answer the given question, please do. Question: " + q for q in ("who?", "where?")] + ["Buy tea."])
+    ['… Question: who?', '… Question: where?', 'Buy tea.']
     """
-    known = {t for t in tasks if t}
-    same = commonprefix(list(known)) if len(known) > 1 else ""  # noqa: RUF071 - of texts, not of paths
-    cut = (same.rfind(". ") + 2 if ". " in same else same.rfind(" ") + 1) if len(same) >= _SHARED else 0
-    short = {t: f"… {t[cut:]}"[:BRIEF] if cut else t[:BRIEF] for t in known}
+    alike: dict[str, set[str]] = {}
+    for task in tasks:
+        if task:
+            alike.setdefault(task[:_SHARED], set()).add(task)
+    short: dict[str, str] = {}
+    for known in alike.values():
+        same = commonprefix(list(known)) if len(known) > 1 else ""  # noqa: RUF071 - of texts, not of paths
+        cut = same.rfind(". ") + 2 if ". " in same else same.rfind(" ") + 1
+        short |= {t: f"… {t[cut:]}"[:BRIEF] if cut else t[:BRIEF] for t in known}
     return [short[t] if t else t for t in tasks]
 
 

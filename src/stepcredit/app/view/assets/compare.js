@@ -16,9 +16,18 @@
     return i;
   };
 
-  function Side({ run, steps, from, title, folds, focus }) {
+  /** What numbers of both runs are by: the chosen source if both have it, else the first that tells steps apart. */
+  SC.common = (mine, theirs, chosen) => {
+    const both = mine.filter((s) => theirs.some((t) => t.key === s.key));
+    return (
+      both.find((s) => s.key === chosen?.key) ??
+      SC.firstSource(both) ??
+      SC.firstSource(theirs.filter((t) => both.some((s) => s.key === t.key)))
+    );
+  };
+  function Side({ run, steps, from, title, folds, focus, by }) {
     const [shown, setShown] = useState(6),
-      source = useMemo(() => SC.sources(run).find((s) => s.kind === "credit") ?? SC.sources(run)[0], [run]);
+      source = useMemo(() => by && SC.sources(run).find((s) => s.key === by), [run, by]);
     const view = {
       source,
       scale: source ? SC.scale(source.values) : 1,
@@ -43,7 +52,7 @@
       }</section>`;
   }
 
-  SC.Compare = ({ run, steps, other, onClose, onOther }) => {
+  SC.Compare = ({ run, steps, other, source, onClose, onOther }) => {
     const { data, error, retry } = SC.useApi(`/api/run/${encodeURIComponent(other)}`),
       redraw = SC.useRedraw(),
       focus = useRef();
@@ -78,7 +87,9 @@
       )}</select></label>
       <button type="button" onClick=${onClose}>Back to the run <kbd>d</kbd></button></div>`;
     if (error) return html`${choice}<${SC.Failure} error=${error} retry=${retry} />`;
+    SC.unnamed(data);
     if (!data || !part) return html`${choice}<${SC.Loading} what="the other run" />`;
+    const by = SC.common(SC.sources(run), SC.sources(data), source);
     return html`<section class="compare" aria-label="Two runs side by side">${choice}
       <p class="quiet compare-told">${
         part.mine === 0 && part.theirs === 0
@@ -86,9 +97,9 @@
           : part.mine === part.theirs
             ? `Up to step ${part.mine} both did the same. Then:`
             : `Both came to the same state before step ${part.mine} here and step ${part.theirs} there. Then:`
-      }</p>
+      }${by && html` <span class="compare-by">The numbers: ${by.kind === "credit" ? "credit" : "blame"} by <b>${by.title}</b>.</span>`}</p>
       <div class="sides"><${Side} run=${run} steps=${steps} from=${part.mine} title="This run" folds=${folds[0]}
-        focus=${focus} /><${Side} run=${data} steps=${theirs} from=${part.theirs} title="The other run"
-        folds=${folds[1]} /></div></section>`;
+        by=${by?.key} focus=${focus} /><${Side} run=${data} steps=${theirs} from=${part.theirs} title="The other run"
+        by=${by?.key} folds=${folds[1]} /></div></section>`;
   };
 })();

@@ -274,8 +274,9 @@
             setName(e.target.value);
             SC.keep.set("rater", e.target.value.trim());
           }} /></label>
-          <button type="button" class="strong" disabled=${!marks.length} onClick=${download}>Download as labels</button>
-            </div></div>
+          <button type="button" class="strong" disabled=${!marks.length} onClick=${download}>Download marks</button>
+            <p class="quiet marks-labels">The runs with their labels: <code>stepcredit view FILES --marks
+            marks.jsonl --export-labels labels.jsonl</code></p></div></div>
       <section aria-labelledby="agree"><h2 id="agree">Agreement</h2><${Agreement} /></section>
       <section aria-labelledby="list"><div class="marks-head"><h2 id="list">${fmt.plural(shown.length, "mark")}</h2>
         ${

@@ -23,8 +23,8 @@
       if (cell) box.scrollLeft = cell.offsetLeft - box.clientWidth / 2;
     }, [selected, narrow]);
     const told = (i) =>
-      `Step ${i}${given(run.numbers?.agent?.[i]) ? `, ${say(run.numbers.agent[i])}` : ""}: ${
-        source ? fmt.signed(source.values[i]) : "not judged"
+      `Step ${i}${given(run.numbers?.agent?.[i]) ? `, ${say(run.numbers.agent[i])}` : ""}${
+        source ? `: ${fmt.signed(source.values[i])}` : ""
       }${given(source?.sd?.[i]) ? `, spread ${fmt.plain(source.sd[i])}` : ""}${i === worst ? ", worst step" : ""}`;
     const marked = new Set((run.lint ?? []).map((f) => f.step));
     if (narrow) {
@@ -34,7 +34,7 @@
         (_, k) => from + k,
       ).map(
         (i) => html`<button key=${i} type="button" class=${`cell ${i === worst ? "worst-cell" : ""}`}
-        data-l=${SC.level(source?.values[i], scale)} aria-label=${told(i)} aria-current=${
+        data-l=${source && SC.level(source.values[i], scale)} aria-label=${told(i)} aria-current=${
           i === selected ? "step" : null
         } onClick=${() => onSelect(i)}>${i}</button>`,
       )}</div>`;
@@ -50,8 +50,11 @@
         <span class="num strip-n">${i}</span>${given(agent) ? html`<${SC.Who} name=${agent} />` : ""}
           <span class="clip strip-what">${SC.summary(step) || (given(agent) ? say(agent) : "")}</span>
         <span class="strip-flags" aria-hidden="true">${i === worst ? "▼" : marked.has(i) ? "!" : ""}</span>
-          <${SC.Bar} value=${value} scale=${scale} sd=${source?.sd?.[i]} /><span class="num strip-v">${fmt.short(value)}
-          </span></button></div>`;
+          ${
+            source &&
+            html`<${SC.Bar} value=${value} scale=${scale} sd=${source.sd?.[i]} /><span class="num strip-v">
+              ${fmt.short(value)}</span>`
+          }</button></div>`;
       }} />`;
   };
 

@@ -11,6 +11,10 @@
     const i = runs?.find(args[0], args[1]);
     return i === undefined ? null : { id: runs.ids[i], step: args[2] };
   }
+  /** Of a run without agents: the column of agents has a name for none where other runs name theirs. */
+  SC.unnamed = (data) => {
+    if (data?.agents?.length === 0 && data.numbers) data.numbers.agent = null;
+  };
   const useNarrow = () => {
     const media = useMemo(() => matchMedia("(max-width: 1160px)"), []),
       [is, set] = useState(media.matches);
@@ -22,8 +26,10 @@
     return is;
   };
 
+  const FLAT = "the same number on every step: it says only how the run ended";
   function Source({ sources, source, onSource }) {
     if (!sources.length) return null;
+    const flat = source ? SC.flat(source) : sources.some(SC.flat);
     const group = (label, want) => {
       const some = sources.filter(want);
       return (
@@ -35,9 +41,10 @@
       );
     };
     return html`<label class="field inline"><span>Color by</span>
-      <select value=${source?.key} onChange=${(e) => onSource(e.target.value)}>
+      <select value=${source?.key ?? ""} onChange=${(e) => e.target.value && onSource(e.target.value)}>
+      ${!source && html`<option value="">no color</option>`}
       ${group("Credit", (s) => s.kind === "credit")}${group("Who blames", (s) => s.kind !== "credit")}</select>
-      </label>`;
+      </label>${flat && html`<small class="quiet flat-told">${FLAT}</small>`}`;
   }
 
   function Loaded({ run, step, query }) {
@@ -56,7 +63,7 @@
       lead = SC.lead(run),
       source =
         sources.find((s) => s.key === wanted) ??
-        sources.find((s) => s.key === `blame:${lead.blame?.by}` && s.values.some(given)) ??
+        sources.find((s) => s.key === `blame:${lead.blame?.by}` && SC.tells(s)) ??
         SC.firstSource(sources);
     const worst = lead.worst,
       named = /^\d+$/.test(step ?? "") ? Math.min(run.n - 1, Number(step)) : null,
@@ -91,9 +98,11 @@
       SC.keep.set("source", key);
     };
     const turn = (by) => () => {
-      if (sources.length < 2) return false;
-      choose(sources[(sources.indexOf(source) + by + sources.length) % sources.length].key);
-      SC.announce(`Colors by ${sources[(sources.indexOf(source) + by + sources.length) % sources.length].title}`);
+      if (sources.length < (source ? 2 : 1)) return false;
+      const at = source ? sources.indexOf(source) + by : by > 0 ? 0 : -1,
+        to = sources[(at + sources.length) % sources.length];
+      choose(to.key);
+      SC.announce(`Colors by ${to.title}`);
       return true;
     };
     const div = run.jumps?.divergence,
@@ -205,7 +214,7 @@
       ${
         query.with
           ? html`<${SC.Compare} run=${run} steps=${steps} other=${query.with}
-            onClose=${() => SC.setQuery({ with: null })} onOther=${compare} />`
+            source=${source} onClose=${() => SC.setQuery({ with: null })} onOther=${compare} />`
           : html`<div class="run-grid"><aside class="strip-side" ref=${side} aria-label="Credit of each step">
             <div class="strip-head"><${Source} sources=${sources} source=${source} onSource=${choose} /></div>
           <${SC.Strip} run=${run} steps=${steps} source=${source} scale=${scales[source?.key]} selected=${selected}
@@ -243,8 +252,7 @@
         args.slice(0, 2).join(" / "),
       )}. It may stand in another folder, or the files are still being read.<//>`;
     if (error) return html`<${SC.Failure} error=${error} retry=${retry} />`;
-    // a column of agents has a name for none where other runs name theirs
-    if (data?.agents?.length === 0 && data.numbers) data.numbers.agent = null;
+    SC.unnamed(data);
     if (!data) return html`<${SC.Loading} what="the run" />`;
     return html`<${Loaded} key=${data.id} run=${data} step=${place.step} query=${query} />`;
   }

@@ -136,8 +136,10 @@
     }, [runs, rows, query.sort]);
     const heard = (list) => {
       setSources((old) => {
-        const more = list.filter((s) => !old.some((o) => o.key === s.key));
-        return more.length ? [...old, ...more] : old;
+        const more = list.filter((s) => !old.some((o) => o.key === s.key)),
+          telling = new Map(list.filter(SC.tells).map((s) => [s.key, s])),
+          better = old.map((o) => (SC.tells(o) ? o : (telling.get(o.key) ?? o)));
+        return more.length || better.some((s, k) => s !== old[k]) ? [...better, ...more] : old;
       });
       setScales((old) => {
         const next = { ...old };
@@ -152,7 +154,7 @@
         return changed ? next : old;
       });
     };
-    const want = sources.some((s) => s.key === query.by) ? query.by : SC.firstSource(sources)?.key;
+    const want = sources.some((s) => s.key === query.by) ? query.by : (SC.firstSource(sources) ?? sources[0])?.key;
     const options = (kind, label) => {
       const some = sources.filter((s) => (kind === "credit") === (s.kind === "credit"));
       return (

@@ -59,18 +59,24 @@
   /* Methods that tell steps apart on any group of runs, the one of this project first. */
   const WEAK = 0.2;
   const FIRST = ["stepcredit_graph", "gigpo", "salt", "hgpo"];
-  /** The source to begin with: a credit that is not the same on all steps, else scores of blame. */
+  const NUMBERS = new Set(["credit", "blame"]);
+  /** Whether a source tells the steps of its run apart: numbers by other numbers, who points at steps by pointing. */
+  SC.tells = (s) => {
+    const known = s.values.filter(given);
+    if (s.values.length === 1) return known.length === 1;
+    return new Set(NUMBERS.has(s.kind) ? known : s.values).size > 1;
+  };
+  /** Whether it gives all steps of a run one and the same number. */
+  SC.flat = (s) => s.values.length > 1 && s.values.some(given) && !SC.tells(s);
+  /** The source to begin with: the first credit that tells steps apart, else blame that does; null where none does. */
   SC.firstSource = (sources) => {
-    const varies = (s) => new Set(s.values.filter(given)).size > 1;
-    const liked = FIRST.map((name) => sources.find((s) => s.key === `credit:${name}` && varies(s)));
+    const telling = sources.filter((s) => !s.baseline && SC.tells(s));
     return (
-      liked.find(Boolean) ??
-      sources.find((s) => s.kind === "credit" && varies(s)) ??
-      sources.find((s) => s.kind === "blame" && !s.baseline && varies(s)) ??
-      sources.find((s) => s.kind !== "credit" && !s.baseline) ??
-      sources.find((s) => s.values.some((v) => given(v) && v !== 0)) ??
-      sources.find((s) => !s.baseline) ??
-      sources[0]
+      FIRST.map((name) => telling.find((s) => s.key === `credit:${name}`)).find(Boolean) ??
+      telling.find((s) => s.kind === "credit") ??
+      telling.find((s) => s.kind === "blame") ??
+      telling[0] ??
+      null
     );
   };
 
@@ -182,13 +188,16 @@
               ? html` <small class="num">${fmt.plain(+v.first.confidence.toFixed(2))}</small>`
               : ""
           }`
-        : html`<span class="quiet">${
-            v.first.status === "unknown"
-              ? "cannot say"
-              : v.says.some((b) => b.label > 0)
-                ? "nothing wrong"
-                : "no step is to blame"
-          }</span>`;
+        : v.says.some((b) => given(b.step))
+          ? v.says
+              .filter((b) => given(b.step))
+              .slice(0, 3)
+              .map(
+                (b, k) => html`${k ? ", " : ""}
+                  <button type="button" class="text" onClick=${() => onGo(b.step)}>step ${b.step}</button>
+                  ${b.label > 0 ? " is right" : given(b.label) ? " is neutral" : " has a note"}`,
+              )
+          : html`<span class="quiet">${v.first.status === "unknown" ? "cannot say" : "no step is to blame"}</span>`;
     return html`<div class="verdict-others">${
       voices.length > 0 &&
       html`<h3>
@@ -221,6 +230,24 @@
     return { worst, by, blame: fits.find((b) => b.by === by) ?? fits.find((b) => b.reason) ?? fits[0] ?? null };
   };
 
+  /* Of these, which read the same outcomes, the joint verdict hears the first that can tell. */
+  const OF_OUTCOMES = ["contrast", "credit", "other_answer", "spectrum"];
+  const listed = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
+  /** Whose say on another step the joint verdict did not hear, as a sentence; "" if nobody's. */
+  SC.precedence = (lead, voices) => {
+    const members = lead?.evidence?.members ?? {},
+      first = OF_OUTCOMES.find((by) => members[by]?.status === "found");
+    if (!first || members[first].step !== lead.step) return "";
+    const unheard = OF_OUTCOMES.slice(OF_OUTCOMES.indexOf(first) + 1).filter((by) =>
+      voices.some((v) => v.by === by && given(v.step) && v.step !== lead.step),
+    );
+    return unheard.length
+      ? `${SC.naming(first)} goes before ${listed(unheard.map(SC.naming))}, which read${
+          unheard.length === 1 ? "s" : ""
+        } the same outcomes`
+      : "";
+  };
+
   /** How this run ended, and how one ended that succeeded: what people compare first. */
   const Ends = ({ run }) => {
     const other = run.siblings.find((s) => SC.outcome(s.outcome) === "succeeded" && s.steps > 0);
@@ -241,7 +268,8 @@
       voices = SC.voices(run),
       judged = voices.filter((v) => given(v.step) && !v.baseline && v.by !== "combined"),
       agree = judged.filter((v) => v.step === worst).length,
-      outcome = SC.outcome(run.outcome);
+      outcome = SC.outcome(run.outcome),
+      rule = SC.precedence(lead, voices);
     const credits = Object.entries(run.credit ?? {}).filter(([, c]) => given(c.values[worst])),
       against = credits.filter(([, c]) => c.values[worst] < 0).length,
       lowest = run.credit?.[leadBy]?.values[worst];
@@ -253,7 +281,7 @@
     const sentence = !named
       ? outcome === "succeeded"
         ? "This run succeeded; no step is blamed"
-        : voices.some((v) => v.first.status === "clean")
+        : voices.some((v) => v.first.status === "clean" && !given(v.first.step))
           ? "No step is to blame"
           : "Which step failed is not known"
       : error
@@ -278,7 +306,7 @@
             judged.length > 1 &&
             named &&
             html`<span class="quiet">
-            ${agree} of ${judged.length} voices say step ${worst}</span>`
+            ${agree} of ${judged.length} voices say step ${worst}${rule && `: ${rule}`}</span>`
           }</p>
         <h2 id="verdict" class="isolate">${sentence}</h2>
         ${lead && html`<${SC.Grounds} blame=${lead} />`}
