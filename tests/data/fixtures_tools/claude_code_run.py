@@ -5,6 +5,7 @@ it sent: of these few are kept, and of them nothing but their place.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,10 @@ class StandIn(BaseHTTPRequestHandler):
         pass
 
 
+# The words of the program around the report of a subagent.
+FRAME = re.compile(r'"\[Subagent hand-back\][^"]*?follows:((?:\\n  [^"\\]*)+)[^"]*"')
+
+
 def kept(rows):
     """The messages, and the first two of the rows between them; a parent that is left out is replaced by its own."""
     above, others, out = {}, 0, []
@@ -116,6 +121,7 @@ def main(program, out):
     for path in sorted(home.rglob("*.jsonl")):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         text = "".join(json.dumps(r) + "\n" for r in kept(rows)).replace(str(work), "work").replace(str(home), "home")
+        text = FRAME.sub(r'"[...]\1"', text)
         name = "claude_code_agent" if "agent-" in path.name else "claude_code"
         Path(out, f"anthropic_messages_{name}.jsonl").write_text(text, encoding="utf-8")
 
