@@ -93,11 +93,13 @@ def test_what_people_said_in_the_file_stands_beside(run, tmp_path):
         {"by": "Ann", "step": 0, "reason": f"too slow {HOSTILE}"},
         {"by": "Bob", "step": 0, "label": 1, "reason": "well done"},
         {"by": "Bob", "step": 1, "label": 0},
+        {"by": "Bob", "step": 2, "label": None, "reason": "look"},
     ]
     ran = run("diagnose", save(tmp_path / "a.jsonl", *rows), "-M", "contrast")
     assert "  also: Ann (in the file) says step 0: too slow red evil <script>alert(1)</script>" in ran.out
     assert "  also: Bob (in the file) says step 0 is right: well done" in ran.out
     assert "  also: Bob (in the file) says step 1 is neutral" in ran.out
+    assert "  also: Bob (in the file) says step 2 has a note: look" in ran.out
 
 
 def test_what_would_tell_more_is_said(run, tmp_path):

@@ -199,6 +199,7 @@ def test_items_of_an_evaluation_tell_the_outcome():
         {"messages": [{"role": "tool-call", "content": "Calling tools:\nos.exit()"}]},
         {"messages": [{"source": "a", "type": "ToolCallRequestEvent", "models_usage": None, "content": "x"}]},
         {"messages": [{"type": "ai", "data": {"content": "a", "tool_calls": 0.5}}]},
+        {"messages": [{"role": "tool-call", "content": "Calling tools:\n[{'name': 'f', 'arguments': 1j}]"}]},
     ],
 )
 def test_what_such_messages_must_hold_is_said(row):

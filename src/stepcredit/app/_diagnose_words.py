@@ -177,8 +177,8 @@ def _others(one: Told, titles: Mapping[str, str]) -> Iterator[str]:
     for name, other in list(one.verdicts.items())[1:]:
         yield f"{name} says {_short(other.status, other.step, other.error, other.confidence, other.reason, titles)}"
     for blame in one.blame:
-        label = -1 if blame.label is None else blame.label
-        kind = "found" if label < 0 else "right" if label > 0 else "neutral"
+        label = blame.label
+        kind = "noted" if label is None else "found" if label < 0 else "right" if label > 0 else "neutral"
         status = "clean" if blame.step is None else kind
         said = _short(status, blame.step, blame.error, blame.confidence, blame.reason, titles)
         yield f"{quoted(blame.by, 60)} (in the file) says {said}"
@@ -196,6 +196,7 @@ def _short(
         "found": f"step {step}",
         "right": f"step {step} is right",
         "neutral": f"step {step} is neutral",
+        "noted": f"step {step} has a note",
         "clean": "no step is wrong",
         "unknown": "it cannot tell",
     }[status]

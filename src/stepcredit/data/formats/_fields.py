@@ -5,6 +5,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from stepcredit.data.columns import column
 from stepcredit.data.records import Step
 from stepcredit.data.transpose import FIELDS
@@ -99,6 +101,6 @@ def literal(value: object, name: str) -> Any:
             f"field {name!r} is too long to read", got=f"{len(value)} characters", expected=_LONGEST_LITERAL
         )
     try:
-        return ast.literal_eval(value)
+        return msgspec.to_builtins(ast.literal_eval(value), str_keys=True)  # as JSON has it: a set is a list
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise DataError(f"field {name!r} is no Python literal", got=value, expected="an object, or its text") from None
