@@ -127,6 +127,13 @@ def test_many_prompts_from_one_place_and_many_rows_of_one_answer_end():
     assert len(said[0]["message"]["content"]) == 1, "rows stay as they are"
 
 
+def test_a_row_without_its_type_is_known_by_its_message():
+    said = row("a1", "u1", "one", "assistant")
+    del said["type"]
+    ((_, messages),) = conversations([row("u1", None, "x"), said])
+    assert [m["role"] for m in messages] == ["user", "assistant"]
+
+
 def test_an_answer_that_goes_on_in_a_branch_does_not_in_the_other():
     first, more = row("a1", "u1", "one", "assistant"), row("a2", "u2", "two", "assistant")
     more["message"]["id"] = first["message"]["id"]

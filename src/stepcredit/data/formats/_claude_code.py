@@ -105,7 +105,7 @@ def _branch(talk: _Talk, parent: str, fields: dict[str, Any]) -> _Talk:
 
 def _add(row: Mapping[str, Any], talk: _Talk) -> None:
     message = row["message"]
-    role = "assistant" if row["type"] == "assistant" else "user"
+    role = "assistant" if row.get("type", message.get("role")) == "assistant" else "user"
     content = message.get("content")
     if role == "user":
         talk.messages.append({"role": role, "content": content})
