@@ -102,6 +102,16 @@ def test_what_people_said_in_the_file_stands_beside(run, tmp_path):
     assert "  also: Bob (in the file) says step 2 has a note: look" in ran.out
 
 
+def test_the_bound_of_success_reaches_the_methods_and_the_price(run, tmp_path):
+    rows = [attempt("cups", "half", 0.7, "look", "drop"), attempt("cups", "ok", 1.0, "look", "pick")]
+    path = save(tmp_path / "a.jsonl", *rows)
+    ran = run("diagnose", path, "-M", "contrast", "--success", "0.9", "--json")
+    (told,) = ran.json()["runs"]
+    assert told["succeeded"] is False and told["verdicts"][0]["status"] != "clean"
+    price = run("diagnose", path, "-M", "cdc_mas", "--success", "0.9", "--dry-run", "--json").json()
+    assert price["runs"] == 1 and price["most"]["calls"] > 0
+
+
 def test_what_would_tell_more_is_said(run, tmp_path):
     rows = of_a_task("cups")
     lost = [row for row in rows if row["outcome"] == 0]

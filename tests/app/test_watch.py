@@ -353,7 +353,8 @@ def test_of_many_runs_that_end_at_once_each_has_a_verdict():
     for k in range(40):
         runs.take(json.loads(text.replace(trace, f"{k:032x}")))
     clock.now = 5
-    words = [runs.verdict(rollout) for rollout, _ in runs.ended()]
+    ended = list(runs.ended())
+    words = [runs.verdict(rollout) for rollout, _ in ended]
     assert len(words) == 40 and set(words) == {words[-1]} and "no verdict" not in words[0]
 
 

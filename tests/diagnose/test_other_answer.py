@@ -69,6 +69,9 @@ def test_the_short_texts_of_an_agent_that_calls_no_tools_are_no_answers():
     assert "cannot be made out" in other_answer(case(acts, right)).reason
     assert other_answer(case(run("a", ["north"], 0.0), right)).status == "unknown"
     assert other_answer(case(answers("a", "go north", 0.0, ASKS), right)).status == "found"
+    walks = answers("a", "go north", 0.0, ASKS)
+    walks.steps[-1].action = "north"
+    assert other_answer(case(walks, right)).status == "unknown"
 
 
 def test_where_no_answer_can_be_made_out_it_says_so():

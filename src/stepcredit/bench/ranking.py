@@ -157,7 +157,7 @@ def _places(rows: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> list[s
     for key in dict.fromkeys(k for row in rows for k in row):
         values = [row.get(key) for row in rows if row.get(key) is not None]
         words = all(isinstance(v, str) for v in values) and not key.endswith("_which") and key not in _NO_PLACE
-        number = key in _NUMBERS and all(map(_number, values))
+        number = key in _NUMBERS and all(map(finite, values))
         if key not in (name, *figures) and (words or number) and len(set(map(str, values))) > 1:
             out.append(key)
     return out
@@ -173,17 +173,17 @@ def _place(row: Mapping[str, Any], places: Sequence[str]) -> str:
         value = row.get(key)
         if isinstance(value, str) and value:
             parts.append(value)
-        elif _number(value):
+        elif finite(value):
             parts.append(f"{'N' if key == 'n' else key} = {value:g}")
     return ", ".join(parts)
 
 
 def _row(row: Mapping[str, Any], figure: str) -> Row | None:
     value = row.get(figure)
-    if value is None or not _number(value):
+    if value is None or not finite(value):
         return None
     ends = row.get(f"{figure}{_INTERVAL}")
-    low, high = ends if isinstance(ends, list) and len(ends) == 2 and all(map(_number, ends)) else (math.nan, math.nan)
+    low, high = ends if isinstance(ends, list) and len(ends) == 2 and all(map(finite, ends)) else (math.nan, math.nan)
     field = _name_field(row)
     name = str(row.get(field, "")) if field else str(row.get("evidence", "?"))
     if row.get("aggregate"):
@@ -214,7 +214,7 @@ def _cards(scores: Mapping[str, Any]) -> list[Board]:
             rows = [
                 Row(name, float(s[figure]), math.nan, math.nan, name in BASELINES)
                 for name, s in some.items()
-                if _number(s.get(figure))
+                if finite(s.get(figure))
             ]
             if rows:
                 out.append(_board("leaderboard", where, figure, rows, ""))
@@ -229,7 +229,7 @@ def _reached(settings: Any) -> list[Board]:
         reached = one.get("reached")
         for method, pair in reached.items() if isinstance(reached, Mapping) else ():
             for figure, value in zip(("rho", "same"), pair if isinstance(pair, list) else (), strict=False):
-                if _number(value):
+                if finite(value):
                     values.setdefault((n, figure), {}).setdefault(method, []).append(float(value))
     out = []
     for (n, figure), methods in sorted(values.items(), key=lambda one: one[0][0] != "8 rollouts"):
@@ -253,7 +253,8 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _number(value: Any) -> bool:
+def finite(value: Any) -> bool:
+    """Whether a value of a file is a number, and a finite one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

@@ -2,7 +2,6 @@
 `stepcredit train` leaves."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from stepcredit.app.view.kinds import METRICS
 from stepcredit.app.view.memory import Memory
 from stepcredit.app.view.shown import numbers
 from stepcredit.bench.dynamics import LEVELS, Band, Course, Runs, course, folded, merged
+from stepcredit.bench.ranking import finite
 
 CHECKPOINTS, POINTS, SERIES, METHODS = 60, 400, 120, 24
 """Most checkpoints of runs, points of a line, lines of a folder, methods."""
@@ -305,13 +305,13 @@ def _trained(folders: Sequence[Path], notes: list[str]) -> tuple[list[dict[str, 
 
 
 def _series(lines: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any] | None:
-    told = [line for line in lines if _number(line.get(key))]
+    told = [line for line in lines if finite(line.get(key))]
     if not told:
         return None
     at = np.array([line["step"] for line in told], float)
     x, mean, low, high = folded(at, np.array([line[key] for line in told], float), POINTS)
     ends = [f"{key}_low", f"{key}_high"]
-    if all(_number(line.get(end)) for line in told for end in ends):
+    if all(finite(line.get(end)) for line in told for end in ends):
         low, high = (folded(at, np.array([line[end] for line in told], float), POINTS)[1] for end in ends)
     elif len(told) <= POINTS:
         return {"at": _places(x), "values": numbers(mean), "low": None, "high": None}
@@ -336,7 +336,7 @@ def _lines(file: Path, notes: list[str]) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             bad += k < len(texts) - 1
             continue
-        if isinstance(line, dict) and _number(line.get("step")):
+        if isinstance(line, dict) and finite(line.get("step")):
             out.append(line)
         elif line is not None:
             bad += 1
@@ -353,12 +353,3 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _shown(key: str) -> bool:
     return key not in _QUIET and not key.endswith(("_low", "_high"))
-
-
-def _number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False

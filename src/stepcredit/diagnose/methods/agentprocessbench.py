@@ -12,7 +12,7 @@ from stepcredit.diagnose._judging import NAN, Judge, Question, Said, blamed, blo
 from stepcredit.diagnose._log import CUT, Log, prompt_of
 from stepcredit.diagnose._whole import most_per_window
 from stepcredit.diagnose.case import Case, Verdict
-from stepcredit.diagnose.methods.carried import propagate
+from stepcredit.diagnose.methods.carried import BIBTEX, propagate
 from stepcredit.evidence._prompts import Unreadable, spoken
 from stepcredit.llm.requests import Failed, Plan
 from stepcredit.shelf import PlanCard
@@ -20,11 +20,7 @@ from stepcredit.shelf import PlanCard
 CARD = PlanCard(
     title="AgentProcessBench: Diagnosing Step-Level Process Quality in Tool-Using Agents",
     paper="arXiv:2603.14465",
-    bibtex="""@misc{fan2026agentprocessbench,
-  title={AgentProcessBench: Diagnosing Step-Level Process Quality in Tool-Using Agents},
-  author={Fan, Shengda and Ye, Xuyan and Huo, Yupeng and Chen, Zhi-Yuan and Guo, Yiju and Yang, Shenzhi and
-  Yang, Wenkai and Ye, Shuqi and Chen, Jingwen and Chen, Haotian and Cong, Xin and Lin, Yankai},
-  year={2026}, eprint={2603.14465}, archivePrefix={arXiv}}""",
+    bibtex=BIBTEX,
     evidence="official code read",
     asks=("judge",),
     needs="nothing",

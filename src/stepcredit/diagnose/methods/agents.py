@@ -17,15 +17,17 @@ from stepcredit.errors import StepCreditError
 from stepcredit.ops import wilson
 from stepcredit.shelf import PlanCard
 
-CARD = PlanCard(
-    title="Blame of agents: Shapley values from the outcomes of sibling runs",
-    paper="arXiv:2509.08682",
-    bibtex="""@misc{ma2025cdcmas,
+BIBTEX = """@misc{ma2025cdcmas,
   title={Automatic Failure Attribution and Critical Step Prediction Method for Multi-Agent Systems Based on Causal
   Inference},
   author={Ma, Guoqing and Zhu, Jia and Guo, Hanghui and Shi, Weijie and Shen, Jiawei and Liu, Jingjiang and
   Liang, Yidan},
-  year={2025}, eprint={2509.08682}, archivePrefix={arXiv}}""",
+  year={2025}, eprint={2509.08682}, archivePrefix={arXiv}}"""
+
+CARD = PlanCard(
+    title="Blame of agents: Shapley values from the outcomes of sibling runs",
+    paper="arXiv:2509.08682",
+    bibtex=BIBTEX,
     evidence="derived",
     asks=(),
     needs="several runs of the task by the same agents with known outcomes, one of which succeeded; states, or actions "

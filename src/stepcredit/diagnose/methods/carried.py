@@ -12,14 +12,16 @@ from stepcredit.diagnose.outcomes import agent_of
 from stepcredit.errors import LayoutError
 from stepcredit.shelf import PlanCard
 
-CARD = PlanCard(
-    title="AgentProcessBench: the first error and the errors that rest on it",
-    paper="arXiv:2603.14465",
-    bibtex="""@misc{fan2026agentprocessbench,
+BIBTEX = """@misc{fan2026agentprocessbench,
   title={AgentProcessBench: Diagnosing Step-Level Process Quality in Tool-Using Agents},
   author={Fan, Shengda and Ye, Xuyan and Huo, Yupeng and Chen, Zhi-Yuan and Guo, Yiju and Yang, Shenzhi and
   Yang, Wenkai and Ye, Shuqi and Chen, Jingwen and Chen, Haotian and Cong, Xin and Lin, Yankai},
-  year={2026}, eprint={2603.14465}, archivePrefix={arXiv}}""",
+  year={2026}, eprint={2603.14465}, archivePrefix={arXiv}}"""
+
+CARD = PlanCard(
+    title="AgentProcessBench: the first error and the errors that rest on it",
+    paper="arXiv:2603.14465",
+    bibtex=BIBTEX,
     evidence="derived",
     asks=(),
     needs="what somebody said of each step: evidence `label`, `votes`, `score` or `match`",

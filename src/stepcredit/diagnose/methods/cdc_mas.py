@@ -12,6 +12,7 @@ from stepcredit.diagnose._judging import Judge, Question, block, fields, told_in
 from stepcredit.diagnose._log import CUT, Log, plain, prompt_of, speaker
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.episodes import EnvReplay
+from stepcredit.diagnose.methods.agents import BIBTEX
 from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.shapley import (
     agent_edges,
@@ -33,12 +34,7 @@ CARD = PlanCard(
     title="Automatic Failure Attribution and Critical Step Prediction Method for Multi-Agent Systems Based on Causal "
     "Inference",
     paper="arXiv:2509.08682",
-    bibtex="""@misc{ma2025cdcmas,
-  title={Automatic Failure Attribution and Critical Step Prediction Method for Multi-Agent Systems Based on Causal
-  Inference},
-  author={Ma, Guoqing and Zhu, Jia and Guo, Hanghui and Shi, Weijie and Shen, Jiawei and Liu, Jingjiang and
-  Liang, Yidan},
-  year={2025}, eprint={2509.08682}, archivePrefix={arXiv}}""",
+    bibtex=BIBTEX,
     evidence="derived",
     asks=(),
     may_ask=("judge", "sampler"),

@@ -9,6 +9,7 @@ from stepcredit.credit.card import Preset
 from stepcredit.data.layout import Floats
 from stepcredit.diagnose._log import speaker
 from stepcredit.diagnose.case import Case, Verdict
+from stepcredit.diagnose.methods.all_at_once import BIBTEX
 from stepcredit.diagnose.outcomes import succeeded
 from stepcredit.diagnose.replay import (
     Replayer,
@@ -28,11 +29,7 @@ Rule = Literal["first", "largest"]
 CARD = PlanCard(
     title="Counterfactual replay from every step",
     paper="arXiv:2505.00212",
-    bibtex="""@inproceedings{zhang2025whoandwhen,
-  title={Which Agent Causes Task Failures and When? On Automated Failure Attribution of {LLM} Multi-Agent Systems},
-  author={Zhang, Shaokun and Yin, Ming and Zhang, Jieyu and Liu, Jiale and Han, Zhiguang and Zhang, Jingyang and
-  Li, Beibin and Wang, Chi and Wang, Huazheng and Chen, Yiran and Wu, Qingyun},
-  booktitle={ICML}, year={2025}}""",
+    bibtex=BIBTEX,
     evidence="derived",
     asks=(),
     may_ask=("sampler", "verifier"),

@@ -20,6 +20,7 @@
                 <script type="application/json" data-path="/api/state"> must be there in an export.
    State        SC.useStore() redraws on changes of SC.store: {state (/api/state), runs (a Runs), marks}.
                 SC.store.runs: {n, columns, ids, row(id), find(group, rollout)}.
+   Widths       SC.useMedia("(max-width: 720px)") -> whether it holds, now and as it changes.
    Keys         SC.useKeys(title, [[keys, words, act], …]) while a component is mounted; `?` lists them.
    Words        SC.fmt: count, plural, signed, short, plain, share, seconds, money, tokens, when, minus.
    Widgets      see list.js: VirtualList; widgets.js: Tip (SC.tip), Badge, Outcome, Who, Swatch, Bar, Legend, Segments, Select, Blank,
@@ -238,6 +239,17 @@ globalThis.SC = (() => {
   SC.setQuery = (change, options = { replace: true }) => {
     const { name, args, query } = SC.parse(location.hash);
     SC.go(SC.to(name, ...args, { ...query, ...change }), options);
+  };
+  /** Whether a media query holds, now and as it changes. */
+  SC.useMedia = (query) => {
+    const media = useMemo(() => matchMedia(query), [query]),
+      [is, set] = useState(media.matches);
+    useEffect(() => {
+      const tell = () => set(media.matches);
+      media.addEventListener("change", tell);
+      return () => media.removeEventListener("change", tell);
+    }, [media]);
+    return is;
   };
   SC.useRoute = () => {
     const [route, set] = useState(() => SC.parse(location.hash));

@@ -15,16 +15,6 @@
   SC.unnamed = (data) => {
     if (data?.agents?.length === 0 && data.numbers) data.numbers.agent = null;
   };
-  const useNarrow = () => {
-    const media = useMemo(() => matchMedia("(max-width: 1160px)"), []),
-      [is, set] = useState(media.matches);
-    useEffect(() => {
-      const tell = () => set(media.matches);
-      media.addEventListener("change", tell);
-      return () => media.removeEventListener("change", tell);
-    }, []);
-    return is;
-  };
 
   const FLAT = "the same number on every step: it says only how the run ended";
   function Source({ sources, source, onSource }) {
@@ -50,7 +40,7 @@
   function Loaded({ run, step, query }) {
     const { state } = SC.useStore(),
       redraw = SC.useRedraw(),
-      narrow = useNarrow();
+      narrow = SC.useMedia("(max-width: 1160px)");
     const steps = useMemo(() => new SC.Steps(run.id, run.n, redraw), [run]);
     const [folds, setFolds] = useState(() => new Map()),
       list = useRef(),

@@ -239,19 +239,8 @@
     }, [placed, data, run]);
   }
 
-  const useSmall = () => {
-    const media = useMemo(() => matchMedia("(max-width: 720px)"), []),
-      [is, set] = useState(media.matches);
-    useEffect(() => {
-      const tell = () => set(media.matches);
-      media.addEventListener("change", tell);
-      return () => media.removeEventListener("change", tell);
-    }, []);
-    return is;
-  };
-
   function Loaded({ group, query }) {
-    const small = useSmall(),
+    const small = SC.useMedia("(max-width: 720px)"),
       actions = query.as === "actions" && group.tree,
       graph = actions ? group.tree : group.graph;
     const run = group.runs.find((r) => String(r.id) === query.run) ?? null,
