@@ -25,9 +25,11 @@
   }
 
   SC.Find = function Find({ run, steps, words, onWords, onHit, onClose, body }) {
-    const [found, setFound] = useState({ list: [], share: 0 }),
+    const [told, setFound] = useState({ words: null, list: [], share: 0 }),
       [at, setAt] = useState(0),
       box = useRef();
+    // What was found for other words is not walked through: the first hit of these is still to come.
+    const found = told.words === words ? told : { list: [], share: 0 };
     useEffect(() => {
       box.current.focus();
       box.current.select();
@@ -37,16 +39,16 @@
       let live = true;
       const q = words.toLowerCase();
       if (q.length < 2) {
-        setFound({ list: [], share: 1 });
+        setFound({ words, list: [], share: 1 });
         return undefined;
       }
-      setFound({ list: [], share: 0 });
+      setFound({ words, list: [], share: 0 });
       steps
         .all((share) => live && setFound((old) => ({ ...old, share })))
         .then((all) => {
           if (!live) return;
           const list = all.filter((s) => s && SC.findIn(s, q)).map((s) => s.i);
-          setFound({ list, share: 1 });
+          setFound({ words, list, share: 1 });
           setAt(0);
           if (list.length) onHit(list[0]);
         });
