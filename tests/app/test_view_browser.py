@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from settled import prepare, settled_reads
 from view_site import blame, message, run, site, step, write
 
 from conftest import skip_or_fail
@@ -29,7 +30,7 @@ def browser():
     path = os.environ.get("STEPCREDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         absent("no chromium: set STEPCREDIT_CHROMIUM to its path")
-    with sync_playwright() as playwright:
+    with settled_reads(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGS)
         yield browser
         browser.close()
@@ -46,6 +47,7 @@ def show(browser, tmp_path):
         context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
         contexts.append(context)
         page = context.new_page()
+        prepare(page)
         page.on("console", lambda message: seen.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: seen.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (seen.append("dialog"), dialog.dismiss()))
@@ -129,7 +131,7 @@ def query(page):
 def until(page, script, seconds=10):
     """Wait until a script says yes. The page's policy forbids the evaluation that Playwright's own waiting needs."""
     for _ in range(int(seconds / 0.03)):
-        if page.evaluate(script):
+        if page.look(script):
             return
         page.wait_for_timeout(30)
     raise AssertionError(f"never true: {script}")
