@@ -63,7 +63,8 @@ def outline(found):
 
 def test_trees_are_listed_by_file_and_place_with_kind_title_and_size(put):
     first = put(
-        row([node(0, None), node(1, 0)], prompt="Add\nthem up."), row([node(0, None)], kind="label", system=None)
+        row([node(0, None), node(1, 0)], prompt="Add\nthem up."),
+        row([node(0, None)], kind="label", system=None, rollout="t/0"),
     )
     second = put(row([], task="", prompt=""), name="b.jsonl")
     assert makers.trees(None, [first, second]) == [
@@ -74,9 +75,26 @@ def test_trees_are_listed_by_file_and_place_with_kind_title_and_size(put):
             "nodes": 2,
             "source": "trees.jsonl",
             "system": "beam",
+            "rollout": None,
         },
-        {"id": "f0-1", "kind": "label", "title": "t", "nodes": 1, "source": "trees.jsonl", "system": None},
-        {"id": "f1-0", "kind": "search", "title": "tree", "nodes": 0, "source": "b.jsonl", "system": "beam"},
+        {
+            "id": "f0-1",
+            "kind": "label",
+            "title": "t",
+            "nodes": 1,
+            "source": "trees.jsonl",
+            "system": None,
+            "rollout": "t/0",
+        },
+        {
+            "id": "f1-0",
+            "kind": "search",
+            "title": "tree",
+            "nodes": 0,
+            "source": "b.jsonl",
+            "system": "beam",
+            "rollout": None,
+        },
     ]
 
 

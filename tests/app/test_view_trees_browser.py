@@ -74,13 +74,13 @@ def test_a_page_of_trees_alone_opens_on_their_list_and_leads_to_one(show, made):
     page.keyboard.press("/")
     page.keyboard.type("MCTS")
     until(page, "document.querySelectorAll('.tree-line').length === 1")
-    page.locator(".tree-line a").click()
+    page.locator(".tree-facts").click()  # anywhere on the line
     page.wait_for_selector('[role="tree"]')
     assert page.evaluate("location.hash") == "#/tree/f0-1"
 
 
 def test_the_outline_tells_text_signs_visits_value_and_the_chosen_path(show, made):  # noqa: F811
-    page = show(made(small()), "#/tree/f0-0")
+    page = show(made(small(spent={"calls": 12, "prefill": 34}, rollout="sum/0")), "#/tree/f0-0")
     assert items(page) == ["the task", "split the sum", "Answer: 7", "Answer: 8", "never mind", "guess", "Answer: 9"]
     rows = page.locator('[role="treeitem"]').all_inner_texts()
     for k, words in (
@@ -92,7 +92,8 @@ def test_the_outline_tells_text_signs_visits_value_and_the_chosen_path(show, mad
         assert all(w in rows[k] for w in words), rows[k]
     assert ["on the chosen path" in r for r in rows] == [True, True, True, False, False, False, False]
     head = page.locator(".tree-head").inner_text()
-    assert all(w in head for w in ("Add 3 and 4.", "beam", "7 nodes", "4 leaves", "1 of 3 leaves right", "calls", "12"))
+    said = ("Add 3 and 4.", "beam", "rollout sum/0", "7 nodes", "4 leaves", "1 of 3 leaves right", "calls", "12")
+    assert all(w in head for w in (*said, "tokens read", "34"))
 
 
 def test_the_tree_tells_its_levels_and_what_is_open_to_those_who_do_not_see_it(show, made):  # noqa: F811

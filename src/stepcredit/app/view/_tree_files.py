@@ -46,6 +46,7 @@ class Listed(msgspec.Struct, frozen=True):
     title: str
     nodes: int
     system: str | None
+    rollout: str | None
 
     @classmethod
     def of(cls, row: "_Row | Mapping[str, Any]") -> Self:
@@ -55,10 +56,14 @@ class Listed(msgspec.Struct, frozen=True):
         named = next((str(v) for v in (task, get("group")) if v not in (None, "")), "")
         rollout = get("rollout")
         told = prompt if isinstance(prompt, str) and prompt.strip() else named
-        title = (brief(told) or "tree")[:_TITLE] + ("" if rollout is None else f" / {rollout}"[:_TITLE])
-        kind, system = get("kind"), get("system")
-        size = len(get("nodes") or ())
-        return cls(kind if kind in _KINDS else "search", title, size, None if system is None else str(system))
+        kind, system, size = get("kind"), get("system"), len(get("nodes") or ())
+        return cls(
+            kind if kind in _KINDS else "search",
+            (brief(told) or "tree")[:_TITLE],
+            size,
+            None if system is None else str(system),
+            None if rollout is None else str(rollout)[:_TITLE],
+        )
 
 
 class TreeFile:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from stepcredit.app.view._tree_files import TREES, Listed, TreeFile
@@ -63,7 +64,7 @@ def notes(files: Sequence[Path]) -> list[str]:
 
 
 def _line(id: str, one: Listed, source: str) -> dict[str, Any]:
-    return {"id": id, "kind": one.kind, "title": one.title, "nodes": one.nodes, "source": source, "system": one.system}
+    return {"id": id, "source": source} | msgspec.structs.asdict(one)
 
 
 def _payload(id: str, row: Mapping[str, Any], source: str) -> dict[str, Any]:

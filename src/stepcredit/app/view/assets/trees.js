@@ -7,6 +7,15 @@
 
   const KINDS = { search: "search", label: "labels", rollouts: "rollouts" };
   const FEW = 60;
+  const SPENT = new Map([
+    ["prefill", "tokens read"],
+    ["decode", "tokens written"],
+    ["draft", "draft tokens"],
+    ["tool", "actions"],
+    ["score", "scores"],
+    ["judge", "questions"],
+    ["unknown", "calls of unknown length"],
+  ]);
 
   /* What there is. */
 
@@ -18,7 +27,7 @@
         (data ?? []).filter(
           (t) =>
             (!query.kind || t.kind === query.kind) &&
-            (!q || [t.title, t.system, t.source].some((x) => say(x).toLowerCase().includes(q))),
+            (!q || [t.title, t.rollout, t.system, t.source].some((x) => say(x).toLowerCase().includes(q))),
         ),
       [data, q, query.kind],
     );
@@ -46,6 +55,7 @@
             <b class="isolate lines2">${say(t.title)}</b></a>
             <span class="tree-facts"><${SC.Badge}>${KINDS[t.kind] ?? say(t.kind)}<//>
             ${given(t.system) && html`<span class="isolate">${say(t.system)}</span>`}
+            ${given(t.rollout) && html`<span class="isolate">rollout ${say(t.rollout)}</span>`}
             <span class="num">${fmt.plural(t.nodes, "node")}</span>
             <span class="quiet isolate clip">${say(t.source)}</span></span></div>`;
         }} /></div>`;
@@ -267,6 +277,7 @@
     const words = [
       KINDS[data.kind] ?? say(data.kind),
       given(facts.system) && say(facts.system),
+      given(facts.rollout) && `rollout ${say(facts.rollout)}`,
       fmt.plural(tree.nodes.length, "node"),
       fmt.plural(tree.leaves.length, "leaf", "leaves"),
       `depth ${tree.depth}`,
@@ -284,7 +295,7 @@
             facts.right >= 0.5 ? "right" : "wrong"
           }<//>`
         }</dd></div>`}
-          ${spent.map(([name, v]) => html`<div key=${name}><dt>${say(name)}</dt><dd>${fmt.plain(v)}</dd></div>`)}</dl>`
+          ${spent.map(([name, v]) => html`<div key=${name}><dt>${SPENT.get(name) ?? say(name)}</dt><dd>${fmt.plain(v)}</dd></div>`)}</dl>`
       }
       ${notes.length > 0 && html`<details class="quiet"><summary>${fmt.plural(notes.length, "note")}</summary><ul>${notes
         .slice(0, 50)
