@@ -302,5 +302,10 @@
               }} />`
         }</section></div>`;
   }
-  SC.screens.set("marks", { nav: "Marks", title: () => "Marks", component: Marks });
+  SC.screens.set("marks", {
+    nav: "Marks",
+    title: () => "Marks",
+    component: Marks,
+    shown: (state) => state.pages?.runs !== false,
+  });
 })();
