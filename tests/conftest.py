@@ -1,6 +1,7 @@
 """Real data and real tools: a counted skip where they are absent, a failure where STEPCREDIT_REQUIRE names them."""
 
 import os
+import signal
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 # Two workers on a busy machine: time says nothing about the code.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+# Who starts in the background ignores SIGINT, and so do the commands it starts: tests that interrupt them would wait.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def required(what):
