@@ -305,3 +305,44 @@ def test_more_than_fits_into_memory_is_an_error_that_says_so(good):
     process = started("bench", "speed", "--steps", 10**13)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2 and "error: out of memory" in err and "Traceback" not in err
+
+
+WRITES = {
+    "assign --advantages": ("assign", "--method", "grpo", "--advantages"),
+    "assign --report": ("assign", "--method", "grpo", "--report"),
+    "compare": ("compare", "--report"),
+    "convert": ("convert", "-o"),
+    "convert --to": ("convert", "--to", "csv", "-o"),
+    "diagnose": ("diagnose", "-o"),
+    "label": ("label", "--method", "math_shepherd", "--verifier", "exact", "-o"),
+    "label combine": ("label", "combine", "--distinct", "-o"),
+    "select": ("select", "--selector", "dapo", "-o"),
+    "view": ("view", "--export"),
+}
+
+
+@pytest.mark.parametrize("command", WRITES)
+def test_no_command_writes_over_what_it_reads(run, good, command):
+    before = good.read_bytes()
+    name = good.parent / "." / ".." / good.parent.name / good.name
+    ran = run(*WRITES[command], name, good)
+    assert ran.status == 2 and f"{name} is both what is read and" in ran.err, ran.err
+    assert good.read_bytes() == before and [p.name for p in good.parent.iterdir()] == [good.name]
+
+
+ADDS = (("assign", "-M", "grpo"), ("evidence", "--kind", "state"), ("state", "--from", "last"))
+
+
+@pytest.mark.parametrize("command", ADDS, ids=lambda argv: argv[0])
+def test_columns_are_added_onto_our_own_records_alone(run, good, tmp_path, command):
+    assert run(*command, good, "-o", good).status == 0
+    segmented = run(*command, good, "-o", good, "--segment", "lines")
+    skipped = run(*command, good, "-o", good, "--on-error", "skip")
+    log = tmp_path / "logs" / "log.jsonl"
+    log.parent.mkdir()
+    said = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
+    log.write_text(lines({"messages": said, "reward": 1}, {"messages": said, "reward": 0}))
+    before = log.read_bytes()
+    for ran in (segmented, skipped, run(*command, log.parent, "-o", log)):
+        assert ran.status == 2 and "is both what is read and output" in ran.err, ran.err
+    assert log.read_bytes() == before

@@ -298,7 +298,7 @@ def test_at_a_terminal_it_says_how_far_it_is_and_what_is_spent(monkeypatch):
 def test_labels_take_the_place_of_no_file_that_is_read(run, runs, served, tmp_path):
     url, _ = served
     before = runs.read_bytes()
-    assert "is both rollouts and output" in labelled(run, runs, url, runs).err
+    assert "is both what is read and output" in labelled(run, runs, url, runs).err
     ran = labelled(run, runs, url, tmp_path / "l.jsonl", "--store", tmp_path / "l.jsonl")
     assert ran.status == 2 and "is both output and store" in ran.err
     assert [p.name for p in tmp_path.iterdir()] == ["runs.jsonl"] and runs.read_bytes() == before

@@ -56,10 +56,10 @@ def test_an_argument_that_cannot_be_is_told(run, tasks, url, tmp_path, more, mat
 @pytest.mark.parametrize(
     ("files", "match"),
     [
-        ({"-o": "tasks.jsonl"}, "is both tasks and output"),
-        ({"-o": "a.jsonl", "--trace": "a.jsonl"}, "is both output and trace"),
+        ({"-o": "tasks.jsonl"}, "is both what is read and output"),
+        ({"-o": "a.jsonl", "--trace": "a.jsonl"}, "is both output and trees"),
         ({"-o": "a.jsonl", "--store": "a.jsonl"}, "is both output and store"),
-        ({"-o": "a.jsonl", "--store": "./tasks.jsonl"}, "is both tasks and store"),
+        ({"-o": "a.jsonl", "--store": "./tasks.jsonl"}, "is both what is read and store"),
     ],
 )
 def test_no_file_takes_the_place_of_another(run, tasks, url, tmp_path, files, match):

@@ -132,4 +132,4 @@ def test_a_page_never_takes_the_place_of_the_traces(monkeypatch, capsys, tmp_pat
     traces = save(tmp_path / "runs.html", some())
     before = traces.read_bytes()
     ran = runner(monkeypatch, capsys)("view", traces, "--export", traces)
-    assert ran.status == 2 and "both traces and export" in ran.err and traces.read_bytes() == before
+    assert ran.status == 2 and "both what is read and export" in ran.err and traces.read_bytes() == before

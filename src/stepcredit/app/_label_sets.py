@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from stepcredit.app.console import note, print_json, share, show, table
-from stepcredit.app.options import Json, writable
+from stepcredit.app.options import Json, apart, writable
 from stepcredit.errors import StepCreditError
 from stepcredit.label import audit as measures
 from stepcredit.label import combine as sets
@@ -105,6 +105,7 @@ def combine(
     Example: stepcredit label combine labels.jsonl other.jsonl --how consensus --after cut -o both.jsonl
     """
     writable(output)
+    apart(labels, output=output)
     given = {name: list(rows(name)) for name in dict.fromkeys(labels)}
     if how is not None and len(given) < 2:
         raise StepCreditError("--how says how several files become one", hint="give at least two files")

@@ -27,6 +27,7 @@ from stepcredit.app.options import (
     Set,
     States,
     Uneven,
+    apart,
     normalized,
     pairs,
     stated,
@@ -90,7 +91,9 @@ def assign(
     if advantages is not None and len(chosen) > 1:
         raise StepCreditError("--advantages holds one number per token: give one --method")
     writable(report)
+    apart(rollouts, advantages=advantages, report=report)
     source = Files(rollouts, format, map, on_error, segment)
+    source.spare(output)
     whole = report is not None or any("other_prompts" in m.waives for m in chosen)
     made = partial(stated, states=states, normalize=normalize)
     given: RewardFrom | None = reward.value if reward else None

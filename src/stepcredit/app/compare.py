@@ -23,6 +23,7 @@ from stepcredit.app.options import (
     Segment,
     States,
     Uneven,
+    apart,
     load,
     normalized,
     stated,
@@ -65,6 +66,7 @@ def compare(
     Example: stepcredit compare runs.jsonl --report page.html
     """
     writable(report)
+    apart(rollouts, report=report)
     chosen = list(dict.fromkeys(method))
     if ray is not None:
         if report is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stepcredit.app.console import note, notes, progress
-from stepcredit.app.options import Error, Files, Format, Map, OnError, Rollouts, Segment, _named
+from stepcredit.app.options import Error, Files, Format, Map, OnError, Rollouts, Segment, _named, apart
 from stepcredit.data import Rollout, Writer, exports
 from stepcredit.errors import DataError, StepCreditError
 
@@ -50,6 +50,7 @@ def convert(
 
     Example: stepcredit convert tau_results.json -o rollouts.parquet
     """
+    apart(rollouts, output=output)
     source = Files(rollouts, format, map, on_error, segment)
     told: dict[str, None] = {}
     taken: dict[str, int] = {}

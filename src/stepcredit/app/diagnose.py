@@ -24,7 +24,6 @@ from stepcredit.app.models import (
     Server,
     StoreFile,
     With,
-    apart,
 )
 from stepcredit.app.options import (
     Error,
@@ -37,6 +36,7 @@ from stepcredit.app.options import (
     Segment,
     Set,
     States,
+    apart,
     normalized,
     pairs,
     writable,
@@ -158,8 +158,7 @@ def diagnose(
     writable(output, rollouts=output is not None)
     writable(page)
     at = store or _beside(output, traces)
-    for name in traces:
-        apart(traces=Path(name), output=output, page=page, store=at)
+    apart(traces, output=output, page=page, store=at)
     with ExitStack() as stack:
         run_name = f"diagnose {asked.planner.name}"
         asked.connect(stack, budget=may, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)

@@ -7,7 +7,19 @@ import typer
 
 from stepcredit.app.console import note, notes, print_json, table
 from stepcredit.app.models import LOCAL, model_of
-from stepcredit.app.options import Error, Format, Json, Map, OnError, Rollouts, Segment, Set, load, pairs, writable
+from stepcredit.app.options import (
+    Error,
+    Format,
+    Json,
+    Map,
+    OnError,
+    Rollouts,
+    Segment,
+    Set,
+    load,
+    pairs,
+    writable,
+)
 from stepcredit.data import Batch, write
 from stepcredit.data.columns import column
 from stepcredit.errors import StepCreditError
@@ -47,7 +59,7 @@ def evidence(
     writable(output, rollouts=True)
     found = get(kind)
     options = pairs(set, "--set")
-    batch = load(rollouts, format, map, on_error, segment)
+    batch = load(rollouts, format, map, on_error, segment, output)
     price = cost(batch, kind, **options)
     note(f"cost: {price}")
     if dry_run:

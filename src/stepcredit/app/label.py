@@ -27,9 +27,21 @@ from stepcredit.app.models import (
     Server,
     StoreFile,
     With,
-    apart,
 )
-from stepcredit.app.options import Error, Files, Format, Json, Map, OnError, Rollouts, Segment, Set, pairs, writable
+from stepcredit.app.options import (
+    Error,
+    Files,
+    Format,
+    Json,
+    Map,
+    OnError,
+    Rollouts,
+    Segment,
+    Set,
+    apart,
+    pairs,
+    writable,
+)
 from stepcredit.data.records import Rollout
 from stepcredit.errors import StepCreditError
 from stepcredit.label.labels import AFTER, After, Labels, after_error
@@ -168,8 +180,7 @@ def run(
     LabelWriter(output)
     drawn = TreeFile(trees, planner)
     at = store or output.with_name(output.name + ".calls.sqlite")
-    for name in rollouts:
-        apart(rollouts=Path(name), output=output, trees=trees, store=at)
+    apart(rollouts, output=output, trees=trees, store=at)
     with ExitStack() as stack:
         run_name = f"label {planner.name}"
         asked.connect(stack, budget=budget, price=price, store=at, run=run_name, key_env=key_env, concurrency=at_once)

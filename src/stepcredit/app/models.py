@@ -186,21 +186,6 @@ def model_of(name: str, what: str) -> Any:
     return getattr(load(what), part)
 
 
-def apart(**files: Path | None) -> None:
-    """Fail where two of the files of a command are one: the one would take the other's place.
-
-    Raises:
-        StepCreditError: names both.
-    """
-    seen: dict[Path, str] = {}
-    for name, path in files.items():
-        if path is None or (path.exists() and not path.is_file()):  # a device
-            continue
-        other = seen.setdefault(path.resolve(), name)
-        if other != name:
-            raise StepCreditError(f"{path} is both {other} and {name}", hint="another name for one of them")
-
-
 def plain_url(url: str) -> str:
     """Without what may be secret: user, password, query."""
     parts = urlsplit(url)

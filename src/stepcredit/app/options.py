@@ -161,6 +161,17 @@ class Files(Reading):
             self.account(batch, [*batch.columns, *(["tokens"] if batch.layout.token_step is not None else [])])
             yield batch
 
+    def spare(self, output: Path | None) -> None:
+        """Fail where what is written would take the place of what is read. One file of our own records may be written
+        onto itself with more columns: nothing of it is lost.
+
+        Raises:
+            StepCreditError: as `apart`.
+        """
+        whole = self.format == "stepcredit" and len(self._files) == 1 and not self._cutter
+        if not whole or self._on_error == "skip":
+            apart([f.path for f in self._files if f.path], output=output)
+
     def begin(self) -> None:
         """Start the account anew."""
         self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
@@ -228,9 +239,20 @@ class _Cutter:
         return made
 
 
-def load(files: list[str], format: str | None, map: list[str], on_error: OnError, cut: str | None = None) -> Batch:
-    """All rollouts of the files as one batch; what was read, derived or skipped is said on stderr."""
+def load(
+    files: list[str],
+    format: str | None,
+    map: list[str],
+    on_error: OnError,
+    cut: str | None = None,
+    output: Path | None = None,
+) -> Batch:
+    """All rollouts of the files as one batch; what was read, derived or skipped is said on stderr.
+
+    output: where they will go with more columns (see `Files.spare`).
+    """
     source = Files(files, format, map, on_error, cut)
+    source.spare(output)
     (batch,) = source.batches(whole=True)
     source.tell()
     notes(n for n in batch.notes if n != source.left_out)
@@ -296,3 +318,21 @@ def writable(path: Path | None, *, rollouts: bool = False) -> None:
         raise DataError("the folder is read-only", file=path.parent)
     if rollouts:
         Writer(path)
+
+
+def apart(read: Iterable[str | Path], **written: Path | None) -> None:
+    """Fail where a command would write over what it reads, or two files into one.
+
+    Args:
+        read: files, as they were given. written: what they are called -> where they go.
+
+    Raises:
+        StepCreditError: names both.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in [*(("what is read", Path(one)) for one in read), *written.items()]:
+        if path is None or (path.exists() and not path.is_file()):  # a device
+            continue
+        other = seen.setdefault(path.resolve(), name)
+        if name in written and other != name:
+            raise StepCreditError(f"{path} is both {other} and {name}", hint="another name for one of them")

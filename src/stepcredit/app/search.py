@@ -22,9 +22,8 @@ from stepcredit.app.models import (
     Server,
     StoreFile,
     With,
-    apart,
 )
-from stepcredit.app.options import Json, Set, pairs, writable
+from stepcredit.app.options import Json, Set, apart, pairs, writable
 from stepcredit.data.writing import LineWriter
 from stepcredit.errors import StepCreditError
 from stepcredit.label.verifiers import Named, get, names
@@ -113,7 +112,7 @@ def search(
     if trace is not None:
         writable(trace)
     at = store or output.with_name(output.name + ".calls.sqlite")
-    apart(tasks=tasks, output=output, trace=trace, store=at)
+    apart([tasks], output=output, trees=trace, store=at)
     checker = None if verifier is None else get(verifier)
     todo = list(read_tasks(tasks, reference=reference))
     writing = _writing(separator, step_tokens, max_tokens, temperature, depth, ends)

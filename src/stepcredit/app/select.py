@@ -17,6 +17,7 @@ from stepcredit.app.options import (
     Rollouts,
     Segment,
     Set,
+    apart,
     load,
     pairs,
     writable,
@@ -47,6 +48,7 @@ def select(
     Example: stepcredit select runs.jsonl --selector dapo -o kept.jsonl
     """
     writable(output, rollouts=True)
+    apart(rollouts, output=output)
     batch = load(rollouts, format, map, on_error, segment)
     made = choose(batch, selector, reward=reward.value if reward else None, **pairs(set, "--set"))
     notes(made.notes)

@@ -66,7 +66,7 @@ def state(
     if near and near not in NEAR_TEXTS:
         raise UnknownName("way to tell near duplicates", near, NEAR_TEXTS)
     writable(output, rollouts=True)
-    batch = load(rollouts, format, map, on_error, segment)
+    batch = load(rollouts, format, map, on_error, segment, output)
     chosen = [n.strip() for n in normalize.split(",") if n.strip()]
     if source is None:
         named = survey(batch, chosen or NORMALIZERS)

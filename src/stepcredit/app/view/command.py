@@ -18,7 +18,6 @@ from typing import Annotated, NamedTuple
 import typer
 
 from stepcredit.app.console import note, notes, progress, say
-from stepcredit.app.models import apart
 from stepcredit.app.options import (
     Error,
     Format,
@@ -28,6 +27,7 @@ from stepcredit.app.options import (
     RewardOption,
     Segment,
     States,
+    apart,
     writable,
 )
 from stepcredit.app.view import judging, server
@@ -132,8 +132,7 @@ def view(
     writable(labels, rollouts=True)
     for file in marks:
         check_file(file)
-    for name in files:
-        apart(traces=Path(name), export=export_to, labels=labels)
+    apart(files, export=export_to, labels=labels)
     with ExitStack() as stack:
         given = [_local(f, stack) for f in files]
         asked = Order(
