@@ -132,6 +132,42 @@ def test_a_whole_rollout_is_cleaned_and_images_and_numbers_stay():
     assert secret in repr(rollout), "the rollout that was given is left as it was"
 
 
+TABLES = {
+    "CSV": ('name,password,age\nbob,{},3\nann,"{}",4\n\nbob,secret99,3', ["hunter2", "s3,cret"]),
+    "CSV with another end of lines": ("name;pwd\r\nbob;{}\r\n", ["hunter2"]),
+    "tabs": ("id\ttoken\n1\t{}\n2\tword\n3\t{}", ["abc123def456", "zz9zz9zz9"]),
+    "Markdown": ("| user | `Password` |\n|---|:--|\n| bob | {} |\n| ann | null |\nthe | rest | is", ["hunter2"]),
+    "psql": ("psql> \\\n id | api_key\n----+-----\n  7 | {}\n(1 row)", ["AbCd1234EfGh"]),
+    "mysql": ("+----+----------+\n| id | password |\n+----+----------+\n|  1 | {} |\n+----+-----+", ["swordfish"]),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_columns_of_tables_that_are_named_so_are_secret(name):
+    shown, secrets = TABLES[name]
+    clean = Redactor()
+    left = [f"[removed: secret by its column, {length_class(len(s))}]" for s in secrets]
+    assert clean.text(shown.format(*secrets)) == shown.format(*left)
+    assert clean.taken == {"secret by its column": len(secrets)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token | pos\ncats | NN\nrunning | VBG",  # words, not keys
+        "name, password\nThen, continue",  # prose
+        "Field,Type\npassword,string\nuser,text",  # the line of names is above
+        "password,secret\nstring,required\nnull,***",
+        "user | passed\nbob | sometimes",
+        "a | password\nb | c | dddddd",
+        "a password\nb hunter2",
+        "x" * 500 + ",password\nb,hunter2",
+    ],
+)
+def test_what_only_looks_like_such_a_table_stays(text):
+    assert Redactor().text(text) == text
+
+
 def test_a_rollout_without_secrets_is_itself():
     rollout = Rollout(group="p", rollout=0, steps=[Step(text="nothing to hide", evidence={"value": 1.0})])
     assert Redactor().rollout(rollout) is rollout
@@ -159,6 +195,9 @@ def test_what_is_left_tells_the_kind_and_the_class_of_length_alone():
         "x-key-" * 9_000,
         "x-eyJ" * 60_000,
         "data:\n  a: b" * 30_000,
+        "a|password\n" + "b|hunter22\n" * 20_000,
+        "password|a\n" * 20_000,
+        'x,password\n"' + 'a""' * 60_000,
     ],
 )
 def test_long_hostile_text_ends(text):

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from stepcredit.data._redact_shapes import FOLDED, KINDS, SHAPES, TOKENS, WORDS, Shape
+from stepcredit.data._redact_tables import columns
 
 __all__ = ["Span", "found"]
 
@@ -64,6 +65,8 @@ def found(text: str) -> list[Span]:
     """The secrets of a text from left to right. What overlaps is one, of the kind of the widest."""
     plain = _plain(text)
     spans = _spans(text, plain)
+    if b"\n" in plain:
+        spans += [Span(*where, "secret by its column") for where in columns(text, plain.lower())]
     gaps = _gaps(text, plain)
     if not text.isascii() and not _ODD.isdisjoint(set(text)):
         gaps += [odd.span() for odd in _UNSEEN.finditer(text)]

@@ -5,7 +5,8 @@
     clean.taken                       # {"bearer token": 3, "password": 1}
 
 What is taken out leaves its kind and the class of its length. Names, addresses and numbers of people stay: this finds
-what opens doors, and only by its shape or by the name before it. What looks like ordinary words is not found.
+what opens doors, and only by its shape or by the name before it or above it. What looks like ordinary words is not
+found.
 """
 
 from collections import Counter
