@@ -19,7 +19,7 @@ def test_it_says_which_members_spoke_and_how_strongly():
     said = combined(case(BAD, *GOOD))
     assert (said.status, said.step) == ("found", 1)
     told = said.evidence["members"]
-    assert set(MEMBERS) - set(told) == {"credit", "other_answer", "spectrum"}  # contrast has told
+    assert set(MEMBERS) - set(told) == {"credit", "other_answer", "spectrum", "horizon"}  # contrast has told
     assert told["contrast"]["status"] == "found" and told["carried"]["status"] == "unknown"
     assert "6 of 6" in said.reason and f"(contrast, {told['contrast']['confidence']:.2f})" in said.reason
 
@@ -65,6 +65,38 @@ def test_if_nobody_finds_a_step_it_says_why_each_does_not():
     said = combined(case(chat("a", [SAYS])))
     assert said.status == "unknown" and said.reason.startswith("no step stands out")
     assert all(said.evidence["members"][name]["reason"] for name in MEMBERS)
+
+
+def labeled(name, labels, outcome=0.0, source="label"):
+    one = run(name, "abcd"[: len(labels)], outcome)
+    for step, value in zip(one.steps, labels, strict=True):
+        step.evidence = {source: value}
+    return one
+
+
+EARLY = [labeled(i, [-1.0, 1.0, 1.0]) for i in range(8)]
+
+
+def test_the_runs_own_labels_are_not_outvoted_by_anything():
+    said = combined(case(labeled("own", [1.0, 1.0, -1.0]), *EARLY))
+    assert said.step == 2 and "horizon" not in said.evidence["members"]
+    loud = chat("a", [FAILS, FAILS, SAYS])
+    loud.steps[2].evidence = {"label": -1.0}
+    assert combined(case(loud)).step == 2 and "Otherwise: step" in combined(case(loud)).reason
+
+
+def test_scores_of_a_model_are_one_opinion_among_others():
+    loud = chat("a", [FAILS, FAILS, SAYS])
+    loud.steps[2].evidence = {"score": 0.1}
+    assert combined(case(loud)).step == 1
+
+
+def test_the_position_alone_is_asked_where_nobody_else_finds_a_step():
+    said = combined(case(run("bad", "abc", 0.0), *EARLY))
+    assert said.evidence["members"]["horizon"]["status"] == "found" and said.step == 0
+
+
+def test_a_run_without_steps_is_said_to_have_none():
     assert combined(case(chat("a", []))).reason == "the run has no steps"
 
 

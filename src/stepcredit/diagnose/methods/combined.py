@@ -59,8 +59,9 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
     s_m, c_m: scores and confidence of member m (1/2 where it states none). Members that cannot tell, that find nothing,
     or whose find is as frequent in runs that succeeded (c_m = 0), have no say. `contrast`, `credit`, `other_answer` and
     `spectrum` read the same outcomes: each is asked where those before it cannot tell. The step is that of the named
-    ones with the greatest score, the earliest of equals. Of a run that succeeded only given labels and values
-    (`carried`, `values`) are asked: what did no harm is not blamed.
+    ones with the greatest score, the earliest of equals. The run's own labels (`carried`) are not outvoted, and
+    `horizon`, which looks at other runs only, is asked where nobody else finds a step. Of a run that succeeded only
+    given labels and values (`carried`, `values`) are asked: what did no harm is not blamed.
 
     Args:
         members: those asked; all of them work without a model.
@@ -80,12 +81,12 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
     said: dict[str, Verdict] = {}
     told = False
     for name in asked if case.steps else ():
-        if name in _OF_OUTCOMES and told:
+        if (name in _OF_OUTCOMES and told) or (name == "horizon" and any(_says(v) for v in said.values())):
             continue
         said[name] = once(case, MEMBERS[name])
         told = told or (name in _OF_OUTCOMES and said[name].status == "found")
-    weight = {n: UNTESTED if v.confidence is None else v.confidence for n, v in said.items() if v.status == "found"}
-    found = {name: said[name] for name, w in weight.items() if w > 0}
+    found = {name: v for name, v in said.items() if _says(v)}
+    weight = {name: _weight(v) for name, v in found.items()}
     evidence: dict[str, Any] = {"members": {name: _told(v) for name, v in said.items()}}
     if not found:
         if won:
@@ -96,7 +97,9 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
     for name, v in found.items():
         s = np.where(np.isnan(v.scores), 0.0, np.maximum(v.scores, 0.0))
         score += weight[name] ** 2 * s / max(float(s.max()), 1e-300) / total
-    named = sorted({v.step for v in found.values() if v.step is not None})
+    labeled = "carried" in found and found["carried"].evidence["source"] == "label"
+    heard = [found["carried"]] if labeled else found.values()
+    named = sorted({v.step for v in heard if v.step is not None})
     step = max(named, key=lambda t: (score[t], -t))
     agree = sorted((n for n, v in found.items() if v.step == step), key=lambda n: (-weight[n], n))
     first = found[agree[0]]
@@ -111,6 +114,14 @@ def combined(case: Case, *, members: tuple[str, ...] = tuple(MEMBERS)) -> Verdic
         remarks=_remarks(said),
         evidence=evidence,
     )
+
+
+def _weight(v: Verdict) -> float:
+    return UNTESTED if v.confidence is None else v.confidence
+
+
+def _says(v: Verdict) -> bool:
+    return v.status == "found" and _weight(v) > 0
 
 
 def _told(v: Verdict) -> dict[str, Any]:
