@@ -6,6 +6,7 @@ import pytest
 
 from stepcredit.data.formats.agentprocessbench import rollouts
 from stepcredit.data.reading import Reading
+from stepcredit.data.records import observed
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
 
@@ -51,7 +52,8 @@ def test_state_is_the_set_of_documents_seen():
 
 def test_observation_is_what_came_back_by_name_and_the_reply_is_kept():
     step = one(row(reply("b", "a"))).steps[0]
-    assert json.loads(step.observation) == ["a [a]", "b [b]"] and step.extra["replies"] == reply("b", "a")
+    assert json.loads(step.observation) == ["a [a]", "b [b]"] and "replies" not in step.extra
+    assert [r.content for r in step.replies] == [reply("b", "a")]
     assert one(row(reply("b", "a"))).steps[0].observation == one(row(reply("a", "b"))).steps[0].observation
 
 
@@ -100,3 +102,7 @@ def test_real_runs(data):
     assert (batch.layout.group == [g for g in range(50) for _ in range(5)]).all()
     assert {x: int((batch["label"] == x).sum()) for x in (1, 0, -1)} == {1: 499, 0: 56, -1: 179}
     assert int(batch["outcome"].sum()) == 163
+
+
+def test_who_reads_what_came_back_reads_the_documents_and_not_their_names():
+    assert observed(one(row(reply("b", "a"))).steps[0]) == reply("b", "a")

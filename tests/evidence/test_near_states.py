@@ -163,6 +163,8 @@ def test_without_near_duplicates_it_is_what_it_was():
 
 def test_replies_of_a_search_tool_merge_more_where_near_ones_count(data):
     batch = read(data / "agentprocessbench" / "hotpotqa.jsonl.gz")
-    told = batch.with_columns(observation=[s.extra.get("replies") for r in batch.records for s in r.steps])
+    told = batch.with_columns(
+        observation=["".join(m.content or "" for m in s.replies) or None for r in batch.records for s in r.steps]
+    )
     exact, near = (merge_of(state(told, near=n, threshold=0.5)) for n in (None, "minhash"))
     assert near.merged > exact.merged and near.cells < exact.cells

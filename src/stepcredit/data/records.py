@@ -221,9 +221,23 @@ def replies_of(step: Step) -> list[Message]:
     return [msgspec.structs.replace(step.replies[0], content=step.observation)] if sole else step.replies
 
 
+def observed(step: Step) -> str | None:
+    """The text that came back after a step, whole: its replies, else its observation. None where nothing did."""
+    if step.replies:
+        return "\n".join(m.content or "" for m in replies_of(step))
+    return None if step.observation is None else str(step.observation)
+
+
 def reference_of(rollout: Rollout) -> str | None:
-    """The right answer, where the file has one: the first of `REFERENCES` among the fields that are not ours."""
+    """The right answer, where the file has one: the first of `REFERENCES` among the fields that are not ours. Of a list
+    or an object that holds one thing it is that thing.
+
+    >>> reference_of(Rollout(group="q", rollout=0, extra={"ground_truth": {"target": ["1838"]}}))
+    '1838'
+    """
     found = next((rollout.extra[f] for f in REFERENCES if rollout.extra.get(f) is not None), None)
+    while isinstance(found, list | dict) and len(found) == 1:
+        (found,) = found.values() if isinstance(found, dict) else found
     return None if found is None else str(found)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from stepcredit.data.layout import Floats
+from stepcredit.data.records import observed
 from stepcredit.diagnose._log import shared_steps
 from stepcredit.diagnose.case import SUCCESS, Case
 from stepcredit.diagnose.outcomes import succeeded
@@ -98,7 +99,8 @@ class TextReplay:
         """What stands up to there, ready to go on, observations included."""
         parts = []
         for step in [*shared_steps(case), *case.steps[:kept]]:
-            parts += [step.text or ""] + ([] if step.observation is None else [str(step.observation)])
+            result = observed(step)
+            parts += [step.text or ""] + ([] if result is None else [result])
         return "".join(p + self.joiner for p in parts)
 
     def _continuation(self, case: Case, prefix: str, n: int, draw: int) -> Continue:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepcredit.data.layout import Floats, Ints
+from stepcredit.data.records import observed
 from stepcredit.label.labels import Labels, unjudged
 from stepcredit.label.work import Work
 from stepcredit.llm.requests import ENDS, Ask, Check, Continue, Failed, Plan, Score, draw_of
@@ -231,9 +232,8 @@ class Grown:
 
 def _steps(work: Work) -> Steps:
     joiner = work.setting.joiner
-    return tuple(
-        (s.text or "") + ("" if s.observation is None else f"{joiner}{s.observation}") for s in work.record.steps
-    )
+    told = [(s.text or "", observed(s)) for s in work.record.steps]
+    return tuple(text if result is None else text + joiner + result for text, result in told)
 
 
 def puct(states: Sequence[State], above: int, c: float) -> Floats:

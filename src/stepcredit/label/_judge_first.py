@@ -1,5 +1,6 @@
 """Which step of a solution is the first wrong one? The question to a judge, and how its reply is read."""
 
+from stepcredit.data.records import observed
 from stepcredit.evidence._prompts import Unreadable, last
 from stepcredit.evidence._prompts.steps import Story
 from stepcredit.label.labels import NONE
@@ -44,8 +45,9 @@ def story(work: Work, *, tell: bool = False) -> Story:
     parts = []
     for i, step in enumerate(work.record.steps, start=1):
         parts.append((f"step {i}", step.text or ""))
-        if step.observation is not None:
-            parts.append((f"result of step {i}", str(step.observation)))
+        result = observed(step)
+        if result is not None:
+            parts.append((f"result of step {i}", result))
     return Story(work.record.task or "", parts, work.reference if tell else None)
 
 

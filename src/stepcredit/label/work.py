@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stepcredit.data.layout import Floats, Ints
-from stepcredit.data.records import Rollout
+from stepcredit.data.records import Rollout, observed
 from stepcredit.label.labels import Labels, unjudged
 from stepcredit.llm.requests import Ask, Check, Continue, Failed, Plan, Request, draw_of
 from stepcredit.protocols import Sample
@@ -87,7 +87,8 @@ class Work:
         """What stands up to and with step `after` (-1: nothing), ready to go on, observations included."""
         joiner, parts = self.setting.joiner, []
         for step in self.record.steps[: after + 1]:
-            parts += [step.text or ""] + ([] if step.observation is None else [str(step.observation)])
+            result = observed(step)
+            parts += [step.text or ""] + ([] if result is None else [result])
         return "".join(p + joiner for p in parts)
 
     def probe(self, after: int | Sequence[int], n: int, *, to: str = "sampler") -> Plan[Floats]:

@@ -2,8 +2,8 @@
 
 - group: `query_index`. rollout: `sample_index`; where there is none, the number of the attempt in the order of the
   file. outcome: `final_label`, +1 -> 1 and -1 -> 0. task: `question`.
-- step: one assistant message. observation: the names of the documents that came back, sorted, as JSON text (the
-  replies themselves are kept as the step's field `replies`); replies without documents, as text. action: the names of
+- step: one assistant message. observation: the names of the documents that came back, sorted, as JSON text; replies
+  without documents, as text. replies: what came back, whole. action: the names of
   the tools called; what was asked of them is in the tool calls. (Two queries in other words that bring the same
   documents count as one action: free text hardly ever repeats.) A message without calls has none. evidence `label`:
   +1 right, 0 neutral, -1 wrong, from `step_labels`, whose keys are positions in `messages`; a message without a label
@@ -23,7 +23,7 @@ from typing import Any
 
 from stepcredit.data.formats._fields import key, literal, number, rest, text
 from stepcredit.data.formats._messages import Turn, as_text, context, opening, texts, turns
-from stepcredit.data.records import Rollout
+from stepcredit.data.records import Rollout, replies_of
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
 
@@ -61,7 +61,7 @@ def _rollout(row: dict[str, Any], group: str | int, attempt: int) -> Rollout:
             turn.step.action = as_text(sorted({call.name for call in turn.step.tool_calls}))
         found_now = _documents(turn)
         if found_now:
-            turn.step.extra = {**turn.step.extra, "replies": turn.step.observation}
+            turn.step.replies = replies_of(turn.step)
             turn.step.observation = as_text(sorted(found_now))
         seen.update(found_now)
         turn.step.extra = {**turn.step.extra, "message": turn.at}
