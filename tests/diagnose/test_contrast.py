@@ -20,10 +20,10 @@ def test_the_step_that_left_the_way_of_the_successful_runs_is_to_blame_with_the_
     assert (said.status, said.step, said.error) == ("found", 1, "wrong_turn")
     assert said.reason == (
         "no other run took this step, and this one failed; from the same state, other steps led to success in "
-        "6 of 6 [0.61, 1.00]"
+        "6 of 6 [0.61, 1.00]; run good0 instead: b (its step 1)"
     )
     assert int(np.argmax(said.scores)) == 1 and said.confidence > 0.85
-    assert said.evidence["example"] == {"run": 1, "rollout": "good0", "step": 1}
+    assert said.evidence["example"] == {"run": 1, "rollout": "good0", "action": "b", "step": 1}
     assert said.evidence["others_did"] == [{"action": "b", "runs": 6, "successes": 6.0}]
 
 
@@ -33,6 +33,27 @@ def test_the_counts_after_the_step_are_quoted_where_other_runs_took_it_too():
     assert said.step == 1
     assert said.reason.startswith("after this step 0 of 5 other runs succeeded; from the same state, other steps led")
     assert "6 of 7 [0.49, 0.97]" in said.reason
+
+
+def test_who_ended_there_took_no_other_step():
+    more = run("more", ["a", "b", "c"], 0.0, ["s", "t", "u", "lost"])
+    short = [run(f"short{i}", ["a", "b"], 1.0, ["s", "t", "u"]) for i in range(4)]
+    said = contrast(case(more, *short))
+    assert said.step == 2 and said.evidence["others_ended"] == 4 and said.evidence["others_did"] == []
+    assert "from the same state, others ended, and 4 of 4 [0.51, 1.00] succeeded; run short0 instead: ended there" in (
+        said.reason
+    )
+    mixed = contrast(case(more, *short, run("on", ["a", "b", "d"], 1.0, ["s", "t", "u", "won"])))
+    assert "other steps led to success in 5 of 5 [0.57, 1.00], 4 of which ended there; run" in mixed.reason
+
+
+def test_where_others_took_the_step_and_succeeded_it_is_less_sure():
+    again = run("again", ["a", "x", "c"], 0.0, ["s", "t", "v", "lost"])
+    rare, third = (run("rare", ["a", "x", "out"], o, ["s", "t", "v", end]) for o, end in ((1.0, "won"), (0.0, "lost")))
+    one, other = (contrast(case(BAD, twin, again, *GOOD)) for twin in (rare, third))
+    assert one.step == other.step == 1 and other.confidence > 0.95
+    # What the other steps are worth is as sure as before; what this one is worth is not.
+    assert one.confidence < 0.8
 
 
 def test_a_detour_that_comes_back_is_not_blamed_but_the_step_after_it_that_does_not():
@@ -56,7 +77,7 @@ def test_a_run_whose_steps_ran_out_is_blamed_for_the_step_that_left_too_few():
     loop = run("slow", ["a", "w", "w", "b"], 0.0, ["s", "t", "t", "t", "u"], evidence={"truncated": True})
     said = contrast(case(loop, *GOOD))
     assert said.step == 2 and said.evidence["out_of_steps"]
-    assert said.reason.endswith("in the steps that were left")
+    assert "6 of 6 [0.61, 1.00] in the steps that were left; run good0 instead: b" in said.reason
 
 
 def test_what_chance_did_is_no_steps_fault():
@@ -289,7 +310,7 @@ def test_where_outcomes_lie_between_means_are_told_and_not_successes():
         "after this step mean outcome 0.30 over 1 other run; from the same state, other steps"
     )
     assert "led to mean outcome 0.55 over 3 other runs [" in said.reason and "succeeded" not in said.reason
-    assert said.reason.endswith("(outcomes from 0 to 1)")
+    assert said.reason.endswith("(outcomes from 0 to 1); run 0.2 instead: b (its step 1)")
     points = [run(str(o), ["a", "b"], o, states) for o in (20.0, 55.0, 90.0)]
     told = contrast(Case(Group([run("bad", ["a", "x"], 10.0, states), *points], success=50.0), 0)).reason
     assert "from 0, the task's least, to 1, its most" in told

@@ -7,7 +7,7 @@ import numpy as np
 from stepcredit.data.layout import Bools, Floats, Ints
 from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.diagnose.departed import Counts, Departed
-from stepcredit.diagnose.features import kept
+from stepcredit.diagnose.features import kept, shown
 from stepcredit.diagnose.graph import STOP
 from stepcredit.diagnose.outcomes import agent_of, succeeded
 from stepcredit.errors import StepCreditError
@@ -53,8 +53,9 @@ def contrast(case: Case, *, prior: float = 1.0) -> Verdict:
         prior: how many runs the mean m is worth, more than none.
 
     Returns:
-        confidence: the chance, of the values drawn from the posteriors of O_t, that no other step's fall is greater,
-        times the part of the fall that the step keeps. An outcome that is not known is taken for a failure.
+        confidence: the chance, of values drawn from the posteriors of O_t (and of Q_t, where others did the same and
+        succeeded), that no other step's fall is greater, times the part of the fall that the step keeps. An outcome
+        that is not known is taken for a failure.
 
     Raises:
         StepCreditError: a prior that is not above 0.
@@ -135,14 +136,21 @@ def _falls(c: Counts, mean: float, prior: float, limited: bool) -> tuple[Floats,
 
 
 def _sure(c: Counts, mean: float, prior: float, fall: Floats, after: Floats, at: int, limited: bool) -> float:
-    """The chance that the fall at a place is the greatest, over draws of what the others' steps are worth there."""
+    """The chance that the fall at a place is the greatest, over draws of what the others' steps are worth there, and of
+    what this one is worth where others took it and succeeded."""
     top = np.argsort(-fall, kind="stable")[:_CANDIDATES]
     top = top[((c.all - c.same)[top] > 0) & ~(limited & (top == fall.size - 1))]  # the end of such a run costs nothing
     n, won = (c.all - c.same)[top], (c.all_won - c.same_won)[top]
-    draws = np.random.default_rng(0).beta(
-        (won + prior * mean)[:, None], (n - won + prior * (1 - mean))[:, None], size=(top.size, _DRAWS)
-    )
-    falls = (n / (c.all[top] + 1))[:, None] * (draws - after[top][:, None])
+    like = c.same[top] + 1
+    rng = np.random.default_rng(0)
+
+    def drawn(runs: Floats, successes: Floats) -> Floats:
+        good, bad = successes + prior * mean, runs - successes + prior * (1 - mean)
+        return np.asarray(rng.beta(good[:, None], bad[:, None], size=(top.size, _DRAWS)))
+
+    others, own = drawn(n, won), drawn(like, np.clip(after[top], 0, 1) * like)
+    own = np.where(c.same_won[top][:, None] > 0, own, after[top][:, None])
+    falls = (n / (c.all[top] + 1))[:, None] * (others - own)
     return float(np.mean((top[np.argmax(falls, axis=0)] == at) & (falls.max(axis=0) > 0)))
 
 
@@ -197,12 +205,14 @@ def _evidence(case: Case, known: Bools, at: int, limited: bool, fall: float, aft
         example = {
             "run": one,
             "rollout": graph.names[one],
+            "action": None if action[best[0]] == STOP else _words_of(case, int(action[best[0]])),
             "step": int(graph.length[one] - ahead[best[0]] - graph.shared[one]),
         }
     return {
         "same_step": {"runs": int(same.sum()), "successes": float(won[same].sum())},
         "other_steps": {"runs": n, "successes": good, "low": float(low), "high": float(high)},
         "others_did": _others_did(case, action[~same], won[~same]),
+        "others_ended": int(np.sum(action[~same] == STOP)),
         "before": float(after + fall),
         "after": float(after),
         "fall": float(fall),
@@ -214,16 +224,20 @@ def _evidence(case: Case, known: Bools, at: int, limited: bool, fall: float, aft
 
 def _others_did(case: Case, action: Ints, won: Floats) -> list[dict[str, Any]]:
     """The five actions of others that were worth most, ties in the order of their words."""
-    words: dict[int, str] = kept(case.group, "words of actions", dict)
     kinds, of = np.unique(action, return_inverse=True)
     runs, good = np.bincount(of, minlength=kinds.size), np.bincount(of, won, kinds.size)
     tried = []
     for a, n, w in zip(kinds.tolist(), runs.tolist(), good.tolist(), strict=True):
         if a != STOP:
-            if a not in words:
-                words[a] = case.group.graph.words(a)
-            tried.append((-w, -n, words[a]))
+            tried.append((-w, -n, _words_of(case, a)))
     return [{"action": a, "runs": -n, "successes": -w} for w, n, a in sorted(tried)[:5]]
+
+
+def _words_of(case: Case, action: int) -> str:
+    words: dict[int, str] = kept(case.group, "words of actions", dict)
+    if action not in words:
+        words[action] = case.group.graph.words(action)
+    return words[action]
 
 
 def fared(group: Group) -> str:
@@ -242,15 +256,29 @@ def _reason(e: dict[str, Any], stops: bool, scale: str) -> str:
     between = f"[{other['low']:.2f}, {other['high']:.2f}]"
     late = " in the steps that were left" * bool(e["out_of_steps"])
     nobody = "no other run took this step, and this one failed"
+    ended = e["others_ended"]
+    what = "ending" if ended == other["runs"] else "other steps"
+    few = f", {ended} of which ended there" if 0 < ended < other["runs"] else ""
+    ways = _way(e["example"])
     if scale:
         began = f"after this step {_mean(same)}" if same["runs"] else nobody
-        began, what = ("the run stopped here", "going on") if stops else (began, "other steps")
-        return f"{began}; {where}, {what} led to {_mean(other)} {between}{late} (outcomes {scale})"
+        began, what = ("the run stopped here", "going on") if stops else (began, what)
+        return f"{began}; {where}, {what} led to {_mean(other)} {between}{late}{few} (outcomes {scale}){ways}"
     shares = f"{other['successes']:g} of {other['runs']} {between}"
     if stops:
-        return f"the run stopped here; {where} others went on, and {shares} succeeded"
+        return f"the run stopped here; {where} others went on, and {shares} succeeded{ways}"
     began = f"after this step {same['successes']:g} of {same['runs']} other runs succeeded" if same["runs"] else nobody
-    return f"{began}; {where}, other steps led to success in {shares}{late}"
+    if what == "ending":
+        return f"{began}; {where}, others ended, and {shares} succeeded{late}{ways}"
+    return f"{began}; {where}, other steps led to success in {shares}{late}{few}{ways}"
+
+
+def _way(example: dict[str, Any] | None) -> str:
+    """What one of the others did that succeeded."""
+    if example is None or example["step"] < 0:
+        return ""
+    did = "ended there" if example["action"] is None else f"{shown(example['action'], 60)} (its step {example['step']})"
+    return f"; run {shown(example['rollout'])} instead: {did}"
 
 
 def _mean(side: dict[str, Any]) -> str:
