@@ -94,6 +94,16 @@ def test_which_score_is_the_outcome_can_be_said():
     assert any("outcome=NAME" in n for n in notes)
 
 
+def test_a_field_of_the_metadata_may_be_the_outcome():
+    names = {r["traceId"] for r in rows() if "type" in r}
+    top = [
+        {"id": n, "timestamp": "2026-01-01", "name": "a", "sessionId": "s", "metadata": {"verdict": "pass"}}
+        for n in names
+    ]
+    (one,), _ = read(*(r for r in rows() if r.get("name") != "correct"), *top, outcome="verdict")
+    assert one.outcome == 1.0
+
+
 def test_a_score_without_its_trace_is_said():
     found, notes = read(*rows(), score(traceId="elsewhere"))
     assert len(found) == 1

@@ -87,6 +87,13 @@ def test_messages_of_langchain_are_read():
     assert one.steps[0].origin.start == 1767225600.0  # times without a zone are UTC
 
 
+def test_a_field_of_the_metadata_may_be_the_outcome():
+    found = [r for r in rows() if "extra" in r]
+    for one in found:
+        one["extra"].setdefault("metadata", {})["grade"] = 0.5 if one.get("parent_run_id") is None else 1
+    assert read(*found, outcome="grade")[0][0].outcome == 0.5
+
+
 def test_threads_join_where_that_is_asked_for():
     found = rows()
     for one in found:

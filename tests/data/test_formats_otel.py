@@ -8,7 +8,7 @@ import pytest
 
 from stepcredit.data import Reading, replies_of
 from stepcredit.data.formats.otel import fits, rollouts
-from stepcredit.data.rows import Rows
+from stepcredit.data.rows import Rows, renamed
 from stepcredit.errors import DataError
 
 TRACES = Path(__file__).parent / "traces"
@@ -215,6 +215,25 @@ def test_a_tool_within_a_tool_answers_no_model():
     assert [m.name for m in one.steps[0].replies] == ["weather"]
 
 
+def test_an_agent_that_is_asked_by_a_tool_sees_what_it_is_sent_and_not_what_it_will_say():
+    asks = message("assistant", call("ask_sql", "c1", question="revenue?"))
+    sent = message("user", "What is the revenue?")
+    queries, found = message("assistant", call("run", "c2")), message("assistant", "598")
+    spans = [
+        chat("boss", 1, [ASK], asks),
+        tool("ask", 2, "ask_sql", "c1", "598"),
+        span("sql", 3, parent="ask", gen_ai_operation_name="invoke_agent", gen_ai_agent_name="sql"),
+        chat("one", 4, [sent], queries, parent="sql"),
+        tool("run", 5, "run", "c2", "rows", parent="sql"),
+        chat("two", 6, [sent, queries, message("tool", answer("c2", "rows"))], found, parent="sql"),
+        chat("end", 9, [ASK, asks, message("tool", answer("c1", "598"))], message("assistant", "It is 598.")),
+    ]
+    (one,), _ = read(*spans)
+    assert [s.text for s in one.steps] == [None, None, "598", "It is 598."]
+    assert [s.observation for s in one.steps] == ["What is the revenue?", "rows", "598", None]
+    assert [m.content for m in one.steps[0].replies] == ["598"]
+
+
 def test_a_tool_before_any_model_is_said():
     (one,), notes = read(tool("z", 0, "early", result="x"), *TWO)
     assert len(one.steps) == 2
@@ -291,6 +310,30 @@ def test_scores_of_the_trace_are_rewards_and_one_of_them_the_outcome():
     (one,), _ = read(*spans)
     assert (one.outcome, one.rewards) == (1.0, {"success": 1.0, "style": 0.3})
     assert read(*spans, outcome="style")[0][0].outcome == 0.3
+
+
+def test_an_attribute_may_be_the_outcome_and_that_of_the_root_counts():
+    root = span("root", 0, app_score="0.25")
+    spans = [chat("a", 1, [ASK], CALLED, parent="root"), span("late", 2, parent="root", app_score=1), root]
+    assert read(*spans, outcome="app.score")[0][0].outcome == 0.25
+    assert read(*spans)[0][0].outcome is None
+    for word, value in (("PASS", 1.0), ("failed", 0.0), ("so so", None)):
+        spans[-1] = span("root", 0, app_score=word)
+        assert read(spans[0], spans[-1], outcome="app.score")[0][0].outcome == value
+
+
+def test_names_that_nothing_has_are_said():
+    root = span("root", 0, events=[evaluation("style", 0.3)])
+    (_,), notes = read(root, *({**s, "parentSpanId": "root"} for s in TWO), outcome="styel", group="app.tsak")
+    assert "outcome=styel: no trace has anything of this name" in notes
+    assert "group=app.tsak: no trace has anything of this name" in notes
+    assert any("called styel; there: style" in n for n in notes)
+
+
+def test_a_field_of_spans_is_named_by_an_option_of_the_format():
+    with pytest.raises(DataError, match="no field 'app'") as caught:
+        renamed(request(*TWO), {"outcome": "app.score"})
+    assert "--format otel:group=NAME:outcome=NAME" in caught.value.hint
 
 
 def test_evaluations_in_logs_find_their_step_by_span_or_response():

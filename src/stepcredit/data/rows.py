@@ -99,6 +99,13 @@ class Rows:
             self.notes.append(text)
 
 
+_SPAN_FIELDS = {"resourceSpans", "resource_spans", "traceId", "trace_id", "observations", "run_type"}
+_SPANS = (
+    "of spans the format says it: --format otel:group=NAME:outcome=NAME, or langfuse:, langsmith:, openinference: (a "
+    "score, an attribute or a field of the metadata has that name)"
+)
+
+
 def renamed(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The row with our names beside theirs: `{"outcome": "info.reward"}` reads row["info"]["reward"].
 
@@ -119,6 +126,7 @@ def _at(row: Mapping[str, Any], path: str, ours: str) -> Any:
             raise DataError(
                 f"--map {ours}={path}: there is no field {part!r}" + (f" in {done!r}" if done else ""),
                 expected=f"one of: {have}",
+                hint=_SPANS if _SPAN_FIELDS & row.keys() else None,
             )
         value = value[part]
         done = f"{done}.{part}" if done else part

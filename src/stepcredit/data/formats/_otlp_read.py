@@ -6,6 +6,7 @@ from typing import Any
 from stepcredit.data.formats import _otlp_chat
 from stepcredit.data.formats._otlp import Event, Told, spans
 from stepcredit.data.formats._spans import Dialect, Gathered, Span, Trace, as_key, as_text
+from stepcredit.data.formats._spans_marks import told_outcome
 from stepcredit.data.formats._spans_rollout import traces
 from stepcredit.data.records import Rollout
 from stepcredit.data.rows import Rows
@@ -32,7 +33,7 @@ def read(rows: Rows, *, by: str, group: str, outcome: str) -> Iterator[Rollout]:
     loose: dict[tuple[str, str], list[Event]] = {}
     for row in rows:
         with rows.guard(row):
-            take(row, gathered, loose, (group,) if group else GROUP)
+            take(row, gathered, loose, (group,) if group else GROUP, outcome)
     settle(gathered, loose)
     shared = sum(1 for t in gathered.traces.values() if t.facts.get("session") is not None)
     sessions = {t.facts["session"] for t in gathered.traces.values() if t.facts.get("session") is not None}
@@ -42,11 +43,15 @@ def read(rows: Rows, *, by: str, group: str, outcome: str) -> Iterator[Rollout]:
         rows.note(
             f"{shared:,} traces belong to {len(sessions):,} sessions: --format ...:by=session makes one rollout of each"
         )
-    yield from traces(gathered, rows, DIALECT, outcome)
+    yield from traces(gathered, rows, DIALECT, outcome, group)
 
 
 def take(
-    row: Row, gathered: Gathered, loose: dict[tuple[str, str], list[Event]], group: tuple[str, ...] = GROUP
+    row: Row,
+    gathered: Gathered,
+    loose: dict[tuple[str, str], list[Event]],
+    group: tuple[str, ...] = GROUP,
+    outcome: str = "",
 ) -> None:
     """Add the spans and log records of a row."""
     some = False
@@ -59,14 +64,14 @@ def take(
         if not told.trace or not told.id:
             gathered.odd["spans without an id (left out)"] += 1
             continue
-        add(told, gathered, row, group)
+        add(told, gathered, row, group, outcome)
     if not some:
         raise DataError(
             "no spans in it", got=f"fields {', '.join(map(str, row.value)) or 'none'}", expected="resourceSpans"
         )
 
 
-def add(told: Told, gathered: Gathered, row: Row, group: tuple[str, ...] = GROUP) -> None:
+def add(told: Told, gathered: Gathered, row: Row, group: tuple[str, ...] = GROUP, outcome: str = "") -> None:
     """Add one span."""
     at = told.attributes
     kind = _otlp_chat.kind_of(at, told.name)
@@ -93,6 +98,7 @@ def add(told: Told, gathered: Gathered, row: Row, group: tuple[str, ...] = GROUP
             if "session" not in facts and source.get(name):
                 facts["session"] = as_text(source[name])
                 facts.setdefault("extra", {})["session"] = facts["session"]
+    told_outcome(facts, outcome, at, top=told.parent is None)
     for event in told.events:
         mark = _otlp_chat.mark_of(event, at, told.id)
         if mark is not None:

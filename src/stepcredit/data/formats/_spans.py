@@ -192,13 +192,13 @@ def ordered(spans: Iterable[Span], odd: Counter[str]) -> list[Span]:
 
 class Above(NamedTuple):
     """What stands above a span. agent: the nearest span of an agent; name: what the nearest that names one calls it;
-    top: the topmost span; model: the nearest call of a model; tool: within a call of a tool."""
+    top: the topmost span; model: the nearest call of a model; tool: the topmost call of a tool."""
 
     agent: Id | None = None
     name: str | None = None
     top: Id | None = None
     model: Id | None = None
-    tool: bool = False
+    tool: Id | None = None
 
     @property
     def thread(self) -> Id | None:
@@ -221,7 +221,7 @@ def above(spans: Iterable[Span]) -> dict[Id, Above]:
                 parent.agent or over.name,
                 over.top or parent.key,
                 parent.key if parent.kind == "model" else over.model,
-                over.tool or parent.kind == "tool",
+                over.tool or (parent.key if parent.kind == "tool" else None),
             )
         by_key[span.key] = span
     return out

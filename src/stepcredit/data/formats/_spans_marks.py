@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepcredit.data.formats._fields import add_score
-from stepcredit.data.formats._spans import Id, Mark, Span, Trace, as_text
+from stepcredit.data.formats._spans import Id, Mark, Span, Trace, as_number, as_text
 from stepcredit.data.records import Blame, Rollout
 
 OUTCOMES = ("outcome", "reward", "success", "correct", "resolved", "passed")
@@ -124,7 +124,22 @@ def _outcome(rollout: Rollout, name: str, odd: Counter[str]) -> None:
     elif len(values) > 1:
         odd[f"rollouts with several scores that may be the outcome, {', '.join(sorted(found))} (it is unknown)"] += 1
     elif rollout.rewards:
-        odd["rollouts none of whose scores is called outcome (the format's option outcome=NAME makes one it)"] += 1
+        there = ", ".join(sorted(rollout.rewards))
+        called = f"called {name}" if name else "called outcome (the format's option outcome=NAME makes one it)"
+        odd[f"rollouts none of whose scores is {called}; there: {there}"] += 1
+
+
+def told_outcome(facts: dict[str, Any], name: str, given: Mapping[str, Any], *, top: bool) -> None:
+    """Keep what a field of this name says as the outcome of a trace: a number, or a word that means right or wrong.
+
+    top: of the trace itself or its topmost span, whose word counts.
+    """
+    if not name or given.get(name) is None or ("outcome" in facts and not top):
+        return
+    said = str(given[name]).strip().casefold()
+    value = 1.0 if said in _RIGHT else 0.0 if said in _WRONG else as_number(given[name])
+    if value is not None:
+        facts["outcome"] = value
 
 
 def plain(mark: Mark) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from stepcredit.data.formats._messages import message_of, opening, turns
+from stepcredit.data.formats._messages import message_of, opening, turns, words
 from stepcredit.data.formats._spans import Above, Dialect, Gathered, Id, Said, Span, Trace, above, as_text, ordered
 from stepcredit.data.formats._spans_marks import put
 from stepcredit.data.formats._spans_messages import fingerprint
 from stepcredit.data.formats._traces import digest
-from stepcredit.data.records import Origin, Rollout, Step
+from stepcredit.data.records import Origin, Rollout, Step, replies_of
 from stepcredit.data.rows import Rows
 from stepcredit.errors import DataError
 
@@ -50,12 +50,17 @@ class _Turn:
 _Asked = tuple[_Turn, dict[str, Any]]
 
 
-def traces(gathered: Gathered, rows: Rows, dialect: Dialect, outcome: str = "") -> Iterator[Rollout]:
+def traces(gathered: Gathered, rows: Rows, dialect: Dialect, outcome: str = "", group: str = "") -> Iterator[Rollout]:
     """The rollouts of all traces in which a model was called. A trace that cannot be used is an error of its first row.
 
     Args:
         outcome: name of the score of a trace that is its outcome; "": `outcome`, `correct` and the like.
+        group: the name of the task's field, where one was given.
     """
+    for option, name, fact in (("outcome", outcome, "outcome"), ("group", group, "group")):
+        told = any(fact in t.facts or any(m.name == name for m in t.marks) for t in gathered.traces.values())
+        if name and gathered.traces and not told:
+            rows.note(f"{option}={name}: no trace has anything of this name")
     empty = 0
     for name in list(gathered.traces):
         trace = gathered.traces.pop(name)
@@ -90,11 +95,13 @@ def rollout_of(trace: Trace, dialect: Dialect, odd: Counter[str], outcome: str =
     if not turns_made:
         return None
     context = _connect(turns_made)
-    _Tools(over, turns_made, dialect, odd).walk(spans)
+    tools = _Tools(over, turns_made, dialect, odd)
+    tools.walk(spans)
     unfinished = sum(s.open for s in spans)
     if unfinished:
         odd["spans without an end (read as far as they go)"] += unfinished
     steps = [_step(turn) for turn in turns_made]
+    _hand_over(steps, turns_made, tools.asked, over)
     if not any(turn.made.said for turn in turns_made):
         odd["traces that do not hold what the models wrote, as recording it was off (steps without text)"] += 1
     facts = trace.facts
@@ -192,6 +199,8 @@ class _Tools:
         self._by_id: dict[str, list[_Asked]] = {}
         self._by_name: dict[str, list[_Asked]] = {}
         self._answered: set[int] = set()
+        self.asked: dict[Id, _Turn] = {}
+        """Which turn asked for the tool of a span."""
         self._latest: dict[Id | None, _Turn] = {}
         self._last: _Turn | None = None
 
@@ -216,6 +225,7 @@ class _Tools:
         if turn is None:
             self._odd["spans of tools that no call of a model stands before (left out)"] += 1
             return
+        self.asked[span.key] = turn
         if call is not None:
             used.call = used.call or call.get("id")
         elif not turn.made.said:
@@ -238,6 +248,27 @@ class _Tools:
                 self._answered.add(id(call))
                 return turn, call
         return None
+
+
+def _hand_over(steps: list[Step], made: list[_Turn], asked: Mapping[Id, _Turn], over: Mapping[Id, Above]) -> None:
+    """Steps within a call of a tool (another agent was asked) come before its result: the step that asked for it is
+    followed by what that agent was sent, and the last step within by the result."""
+    place = {turn.span.key: i for i, turn in enumerate(made)}
+    within: dict[Id, list[int]] = {}
+    for i, turn in enumerate(made):
+        tool = over[turn.span.key].tool
+        if tool is not None and tool in asked:
+            within.setdefault(tool, []).append(i)
+    for tool, inner in within.items():
+        at = place[asked[tool].span.key]
+        step, last = steps[at], steps[inner[-1]]
+        if step.observation is None or at >= inner[0]:
+            continue
+        step.replies = replies_of(step)
+        if last.observation is None:
+            last.observation = step.observation
+        sent = [m.get("content") for m in made[inner[0]].made.given if m["role"] != "system"]
+        step.observation = words(sent[-1]) if sent else None
 
 
 def _step(turn: _Turn) -> Step:

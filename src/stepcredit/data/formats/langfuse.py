@@ -29,6 +29,7 @@ from stepcredit.data.formats._spans import (
     as_time,
     decoded,
 )
+from stepcredit.data.formats._spans_marks import told_outcome
 from stepcredit.data.formats._spans_messages import chat, spoken
 from stepcredit.data.formats._spans_rollout import traces
 from stepcredit.data.records import Rollout
@@ -73,7 +74,7 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
     Args:
         by: "trace", or "session": all traces of a session are one rollout.
         group: the field of a trace's metadata that names the task.
-        outcome: the score of a trace that is its outcome.
+        outcome: the score of a trace that is its outcome, or the field of its metadata.
     """
     if by not in ("trace", "session"):
         raise DataError("option by", got=by, expected="trace or session")
@@ -83,29 +84,29 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
         with rows.guard(row):
             page = row.value.get("data")
             for one in page if isinstance(page, list) else [row.value]:
-                _take(one, row, gathered, names)
+                _take(one, row, gathered, names, outcome)
     if by == "session":
         gathered.by("session")
     for name in [n for n, t in gathered.traces.items() if t.marks and not t.spans]:
         gathered.odd["scores whose trace is not there (left out)"] += len(gathered.traces.pop(name).marks)
-    yield from traces(gathered, rows, Dialect(_said, _used), outcome)
+    yield from traces(gathered, rows, Dialect(_said, _used), outcome, group)
 
 
-def _take(one: Any, row: Row, gathered: Gathered, group: tuple[str, ...]) -> None:
+def _take(one: Any, row: Row, gathered: Gathered, group: tuple[str, ...], outcome: str) -> None:
     what = _what(one) if isinstance(one, Mapping) else None
     if what == "observation":
         _observation(one, None, row, gathered)
     elif what == "score":
         _score(one, None, row, gathered)
     elif what == "trace":
-        _trace(one, row, gathered, group)
+        _trace(one, row, gathered, group, outcome)
     else:
         raise DataError(
             "neither a trace, an observation nor a score", got=one, expected="fields id, traceId, type, ..."
         )
 
 
-def _trace(one: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str, ...]) -> None:
+def _trace(one: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str, ...], outcome: str) -> None:
     name = as_text(one.get("id"))
     if name is None:
         raise DataError("a trace without an id")
@@ -115,6 +116,7 @@ def _trace(one: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[st
     for field in group:
         if "group" not in trace.facts and (told := as_key(found.get(field))) is not None:
             trace.facts["group"] = told
+    told_outcome(trace.facts, outcome, found, top=True)
     session = as_text(_get(one, "sessionId", "session_id"))
     if session is not None:
         trace.facts["session"] = session

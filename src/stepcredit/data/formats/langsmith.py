@@ -31,6 +31,7 @@ from stepcredit.data.formats._spans import (
     as_time,
     decoded,
 )
+from stepcredit.data.formats._spans_marks import told_outcome
 from stepcredit.data.formats._spans_messages import chat, spoken
 from stepcredit.data.formats._spans_rollout import traces
 from stepcredit.data.records import Rollout
@@ -60,7 +61,7 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
     Args:
         by: "trace", or "session": all traces of a thread are one rollout.
         group: the field of a run's metadata that names the task.
-        outcome: the feedback on a trace that is its outcome.
+        outcome: the feedback on a trace that is its outcome, or the field of its metadata.
     """
     if by not in ("trace", "session"):
         raise DataError("option by", got=by, expected="trace or session")
@@ -71,14 +72,14 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
             if _feedback_like(row.value):
                 feedback.append(row.value)
             else:
-                _runs(row.value, row, gathered, (group,) if group else _GROUP)
+                _runs(row.value, row, gathered, (group,) if group else _GROUP, outcome)
     _settle(feedback, gathered)
     if by == "session":
         gathered.by("session")
-    yield from traces(gathered, rows, Dialect(_said, _used), outcome)
+    yield from traces(gathered, rows, Dialect(_said, _used), outcome, group)
 
 
-def _runs(top: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str, ...]) -> None:
+def _runs(top: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str, ...], outcome: str) -> None:
     """A run and the runs within it."""
     waiting: list[tuple[Mapping[str, Any], str | None, str | None]] = [(top, None, None)]
     while waiting:
@@ -86,7 +87,7 @@ def _runs(top: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str
         name = as_text(run.get("trace_id")) or trace or as_text(run.get("id"))
         if name is None or as_text(run.get("id")) is None:
             raise DataError("a run without an id", got=run.get("name"), expected="fields id, trace_id, run_type")
-        _run(run, name, parent, row, gathered, group)
+        _run(run, name, parent, row, gathered, group, outcome)
         inner = run.get("child_runs")
         waiting += (
             [(c, as_text(run.get("id")), name) for c in inner if isinstance(c, Mapping)]
@@ -96,7 +97,13 @@ def _runs(top: Mapping[str, Any], row: Row, gathered: Gathered, group: tuple[str
 
 
 def _run(
-    run: Mapping[str, Any], name: str, parent: str | None, row: Row, gathered: Gathered, group: tuple[str, ...]
+    run: Mapping[str, Any],
+    name: str,
+    parent: str | None,
+    row: Row,
+    gathered: Gathered,
+    group: tuple[str, ...],
+    outcome: str,
 ) -> None:
     metadata = _metadata(run)
     kind = _KINDS.get(str(run.get("run_type")), "other")
@@ -122,6 +129,7 @@ def _run(
         found = next((key for one in told if (key := as_key(one)) is not None), None)
         if found is not None:
             facts["group"] = found
+    told_outcome(facts, outcome, metadata, top=span.parent is None)
     session = next((text for n in _SESSION if (text := as_text(metadata.get(n)))), None)
     extra = facts.setdefault("extra", {})
     if session is not None:

@@ -31,6 +31,6 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
     Args:
         by: "trace", or "session": all traces of a session are one rollout.
         group: the attribute that names the task.
-        outcome: the score of a trace that is its outcome.
+        outcome: the score of a trace that is its outcome, or the attribute of its spans.
     """
     yield from read(rows, by=by, group=group, outcome=outcome)

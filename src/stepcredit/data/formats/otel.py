@@ -10,11 +10,14 @@ Vercel AI SDK write.
 - step: a span of a call of a model, parents before their children, then by start. agent: of the span, else of the
   nearest one around it that names one. origin: span, trace, response, model, time, tokens.
 - replies: what the next call that goes on from this one was sent, with what spans of tools tell: name, result, failure.
+  observation: their text; of a tool within which another agent takes steps, what that agent was sent, and the result
+  after the last of these steps.
 - group: attribute `stepcredit.group`, `task.id` or `task_id` (or the one named by group=), else a hash of the opening;
   `session` is kept among the other fields: a session is no task.
 - scores: events `gen_ai.evaluation.result`. Of a step: evidence, and blame where the label says right or wrong; of the
-  trace: rewards, and the outcome where one is called outcome, correct, success (or as outcome= says). Without a
-  score of a trace whose root span failed the outcome is 0.
+  trace: rewards, and the outcome where one is called outcome, correct, success (or as outcome= says, which may also
+  name an attribute of spans: a number, or a word such as pass and fail; that of the root counts). Without a score of
+  a trace whose root span failed the outcome is 0.
 - not known: states, rewards of steps, tokens.
 """
 
@@ -40,6 +43,6 @@ def rollouts(rows: Rows, *, by: str = "trace", group: str = "", outcome: str = "
     Args:
         by: "trace", or "session": all traces of a session or conversation are one rollout.
         group: the attribute that names the task.
-        outcome: the score of a trace that is its outcome.
+        outcome: the score of a trace that is its outcome, or the attribute of its spans.
     """
     yield from read(rows, by=by, group=group, outcome=outcome)
