@@ -10,7 +10,21 @@ credit.advantages()          # one list per row, one number per sampled token, N
 from stepcredit.credit import Credit, Result, assign, on_columns
 from stepcredit.credit.compare import Comparison, compare
 from stepcredit.credit.selection import Selected, Selection, select
-from stepcredit.data import Batch, Layout, Rollout, Step, Tokens, Tree, from_arrays, read, scatter, stream, write
+from stepcredit.data import (
+    Batch,
+    Layout,
+    Message,
+    Rollout,
+    Step,
+    Tokens,
+    ToolCall,
+    Tree,
+    from_arrays,
+    read,
+    scatter,
+    stream,
+    write,
+)
 from stepcredit.errors import (
     DataError,
     LayoutError,
@@ -32,6 +46,7 @@ __all__ = [
     "DataError",
     "Layout",
     "LayoutError",
+    "Message",
     "MissingColumn",
     "MissingExtra",
     "Result",
@@ -41,6 +56,7 @@ __all__ = [
     "Step",
     "StepCreditError",
     "Tokens",
+    "ToolCall",
     "Tree",
     "UnknownName",
     "__version__",

@@ -160,7 +160,17 @@ def test_what_gives_methods_nothing_to_go_by_is_said(run, tmp_path):
     said = run("assign", lone, "-M", "grpo").err
     assert "3 of 3 tasks have one rollout: there is nothing to compare it with" in said
     assert "1 of 3 rollouts have no steps" in said
-    assert "1 of 3 rollouts have no outcome" in said
+    assert "1 of 3 rollouts have no outcome" in said and "--map outcome" not in said
+    assert "steps hold nothing" not in said
+
+
+def test_outcomes_that_stand_under_another_name_and_steps_that_nobody_reads_are_said(run, tmp_path):
+    steps = [{"thought": "hm", "tool": "search"}, {"thought": "done"}]
+    bare = save(tmp_path / "bare.jsonl", *(rollout("a", k, None, steps, grade=k) for k in range(2)))
+    said = run("diagnose", bare).err
+    assert "2 of 2 rollouts have no outcome: is it another field? --map outcome=FIELD" in said
+    assert "steps hold nothing that is read (text, action, observation, ...), but thought, tool" in said
+    assert "steps hold nothing" in run("assign", bare, "-M", "grpo", "--map", "outcome=grade").err
 
 
 @pytest.mark.parametrize("command", [["assign"], ["assign", "--report", "page.html"], ["compare"], ["state"]])

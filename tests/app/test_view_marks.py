@@ -302,6 +302,10 @@ def test_labels_of_nothing_are_an_error(tmp_path):
     with pytest.raises(StepCreditError, match="no step of these runs is marked"):
         export_labels(tmp_path / "x.jsonl", memory(), Marks([tmp_path / "a.marks"]))
     assert not (tmp_path / "x.jsonl").exists()
+    marks = Marks([tmp_path / "a.marks"])
+    marks.add(mark(0, group="elsewhere"))
+    with pytest.raises(StepCreditError, match="no step of these runs is marked; 1 marks are on others: read them as"):
+        export_labels(tmp_path / "x.jsonl", memory(), marks)
 
 
 def test_a_mark_beyond_the_end_of_a_run_is_left_out():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from stepcredit.data import Rollout, Step, write
 from stepcredit.data.records import rollout_from_dict, rollout_to_dict
 from stepcredit.errors import DataError
 
@@ -86,6 +87,30 @@ def test_a_missing_field_hints_at_the_fields_that_are_there():
     assert refused({"rollout": 3, "gruop": 1}).hint == (
         "the fields here are: rollout, gruop; rename with --map group=<field>"
     )
+
+
+def test_the_fields_of_a_tool_call_are_named_where_another_shape_is_given():
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert refused(step(tool_calls=[call])).hint == "tool_calls have the fields name, arguments, id"
+    assert refused(step(replies=[{"role": "tool", "tool_call_id": "1"}])).hint == (
+        "replies have the fields role, content, name, call, error, images"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"tool_calls": [{"name": "f"}]}, "'tool_calls' holds something else.*ToolCall.name=, arguments=, id="),
+        ({"replies": [{"role": "tool"}]}, "'replies' holds something else.*Message.role="),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path, fields, what):
+    made = Rollout(group="p", rollout=0, steps=[Step(), Step(**fields)])
+    with pytest.raises(DataError, match=what) as error:
+        write([made], tmp_path / "x.jsonl")
+    assert "step 1" in str(error.value) and not (tmp_path / "x.jsonl").exists()
+    with pytest.raises(DataError, match="'context' holds something else"):
+        write([Rollout(group="p", rollout=0, context=["hello"])], tmp_path / "x.jsonl")
 
 
 def test_unknown_fields_are_kept_in_their_order():

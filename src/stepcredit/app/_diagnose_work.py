@@ -219,5 +219,5 @@ def together(planners: Sequence[Planner]) -> Planner:
     """Several methods as one that asks whom each of them asks."""
     asks = tuple(dict.fromkeys(name for p in planners for name in p.card.asks))
     may = tuple(name for name in dict.fromkeys(n for p in planners for n in p.card.may_ask) if name not in asks)
-    name = ", ".join(p.name for p in planners)
+    name = ", ".join([p.name for p in planners if p.card.asks] or [p.name for p in planners])
     return replace(planners[0], name=name, card=replace(planners[0].card, asks=asks, may_ask=may))

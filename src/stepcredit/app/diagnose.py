@@ -229,6 +229,8 @@ def _say(done: Done, titles: Mapping[str, str]) -> None:
 def _more(done: Done) -> str:
     """What would tell more."""
     judge = "ask a judge (-M all_at_once --judge-server URL; --dry-run tells the price)"
+    if done.count["outcome_unknown"] == done.count["runs"]:
+        return f"no run says whether it succeeded: name the field that does (--map outcome=FIELD), or {judge}"
     if not done.count["succeeded"]:
         return f"none of these runs is known to have succeeded: give those of the same tasks that did, too, or {judge}"
     if done.alone:

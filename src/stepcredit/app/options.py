@@ -176,6 +176,7 @@ class Files(Reading):
         """Start the account anew."""
         self._tasks = self._rollouts = self._steps = self._alone = self._empty = self._unknown = 0
         self._columns: frozenset[str] | None = None
+        self._bare: list[str] = []
 
     def account(self, batch: Batch, columns: Iterable[str]) -> None:
         """Count what a batch, which had these columns, holds.
@@ -203,13 +204,21 @@ class Files(Reading):
         self._alone += int(np.sum(np.bincount(lay.group) == 1))
         self._empty += int(np.sum(lay.steps == 0))
         self._unknown += int(np.sum(np.isnan(batch["outcome"]))) if "outcome" in batch else lay.R
+        self._bare = self._bare or _bare(batch)
 
     def tell(self) -> None:
         """Say what was read, what was left out, and what of it gives methods nothing to go by."""
         read = f"read {self._rollouts:,} rollouts of {self._tasks:,} tasks, {self._steps:,} steps ({self.format})"
         note(read)
+        if self._bare:
+            note(
+                f"note: steps hold nothing that is read (text, action, observation, ...), but {', '.join(self._bare)}: "
+                "make stepcredit.Step of them in Python, see docs/guides/your-data.md",
+                "yellow",
+            )
+        which = ": is it another field? --map outcome=FIELD" if self._unknown == self._rollouts else ""
         for what, number, of in (
-            ("rollouts have no outcome", self._unknown, self._rollouts),
+            (f"rollouts have no outcome{which}", self._unknown, self._rollouts),
             ("rollouts have no steps", self._empty, self._rollouts),
             ("tasks have one rollout: there is nothing to compare it with", self._alone, self._tasks),
         ):
@@ -223,6 +232,17 @@ class Files(Reading):
                 note(f"  {error.message}", "yellow")
             if len(self.skipped) > 10:
                 note(f"  ... and {len(self.skipped) - 10:,} more", "yellow")
+
+
+def _bare(batch: Batch) -> list[str]:
+    """The fields of steps that nobody reads, where steps have no others."""
+    read = {"action", "observation", "state", "next_state", "reward"}
+    if not batch.layout.S or read & batch.columns.keys() or not batch.records:
+        return []
+    few = [s for r in batch.records[:10] for s in r.steps[:10]]
+    if any(s.text or s.tool_calls or s.replies or s.reasoning or s.images for s in few):
+        return []
+    return sorted({name for s in few for name in s.extra})
 
 
 class _Cutter:

@@ -255,7 +255,10 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
             _finite(fact, f"evidence {name!r}", place)
     if rollout.weight is not None and rollout.weight < 0:
         raise DataError("weight must not be negative", got=rollout.weight, expected=">= 0", **place)
+    _made_of("context", rollout.context, Message, place)
     for t, step in enumerate(rollout.steps):
+        _made_of("tool_calls", step.tool_calls, ToolCall, place, t)
+        _made_of("replies", step.replies, Message, place, t)
         if step.reward is not None:
             _finite(step.reward, "reward", place, t)
         for name, number in step.evidence.items():
@@ -276,6 +279,18 @@ def check(rollout: Rollout, *, file: object = None, row: int | None = None) -> N
             )
         _finite(blame.label, "label of blame", place)
         _finite(blame.confidence, "confidence of blame", place)
+
+
+def _made_of(name: str, parts: list[Any], kind: type, place: dict[str, Any], step: int | None = None) -> None:
+    for part in parts:
+        if not isinstance(part, kind):
+            raise DataError(
+                f"field {name!r} holds something else",
+                got=part,
+                expected=f"{kind.__name__}({', '.join(f'{f}=' for f in kind.__struct_fields__)})",  # type: ignore[attr-defined]
+                **place,
+                step=step,
+            )
 
 
 def _tokens(tokens: Tokens, place: dict[str, Any], step: int) -> None:
@@ -311,6 +326,16 @@ def _split(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return out
 
 
+_PARTS: Mapping[str, Any] = {
+    "tool_calls": ToolCall,
+    "replies": Message,
+    "context": Message,
+    "blame": Blame,
+    "origin": Origin,
+    "tokens": Tokens,
+}
+
+
 def _placed(error: msgspec.ValidationError, raw: Mapping[str, Any], file: object, row: int | None) -> DataError:
     """msgspec's message and path as file, row, rollout, step, field, got, expected."""
     text = str(error)
@@ -328,6 +353,9 @@ def _placed(error: msgspec.ValidationError, raw: Mapping[str, Any], file: object
         name = (missing or unknown).group(1)  # type: ignore[union-attr]
         near = ", ".join(map(str, list(value)[:8])) or "none"
         hint = f"the fields here are: {near}" + ("" if unknown or field else f"; rename with --map {name}=<field>")
+        kind = _PARTS.get(field.partition("[")[0])
+        if unknown and kind is not None:
+            hint = f"{field.partition('[')[0]} have the fields {', '.join(kind.__struct_fields__)}"
         inside = f" in {field!r}" if field else ""
         return DataError(f"field {name!r}{inside} is {'missing' if missing else 'not known'}", hint=hint, **place)
     subject = f"field {field!r}" if field else "record" if step is None else "step"

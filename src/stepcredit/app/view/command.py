@@ -44,6 +44,7 @@ from stepcredit.app.view.news import News
 from stepcredit.app.view.query import Query
 from stepcredit.app.view.store import Store, cache_folder
 from stepcredit.data.redact import Redactor
+from stepcredit.errors import DataError
 
 PORT = 7460
 Traces = Annotated[
@@ -132,6 +133,8 @@ def view(
     writable(labels, rollouts=True)
     for file in marks:
         check_file(file)
+    if labels is not None and marks and not any(file.exists() for file in marks):
+        raise DataError("there are no marks to make labels of: there is no such file", file=marks[0])
     apart(files, export=export_to, labels=labels)
     with ExitStack() as stack:
         given = [_local(f, stack) for f in files]

@@ -211,7 +211,12 @@ def export_labels(path: Path, answers: Answers, marks: Marks) -> int:
         if tuple(name) in named
     )
     if not gids:
-        raise StepCreditError("no step of these runs is marked", hint="stepcredit view, then mark steps; --marks FILE")
+        strays = Placed(marks, answers).strays()
+        raise StepCreditError(
+            "no step of these runs is marked"
+            + (f"; {strays:,} marks are on others: read them as they were marked (--format, --map)" if strays else ""),
+            hint="stepcredit view, then mark steps; --marks FILE",
+        )
     number = 0
     with Writer(path) as out:
         for gid in gids:

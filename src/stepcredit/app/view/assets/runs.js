@@ -227,6 +227,11 @@
           ["tasks", "Side by side"],
         ]} value=${query.view ?? ""} onChange=${(v) => SC.setQuery({ view: v || null })} /></div>
       <${Summary} state=${state} notes=${notes} />
+      ${
+        !(runs.columns.outcome ?? []).some(given) &&
+        html`<p class="notice">No run says whether it succeeded, so that there is nothing to compare. Where a field does:
+          <code>--map outcome=FIELD</code></p>`
+      }
       <${SC.Filters} runs=${runs} query=${query} found=${found} rows=${rows} />
       ${
         !rows.length && !found.busy
