@@ -45,7 +45,7 @@ def test_credit_is_heard_where_contrast_cannot_tell():
         told = said.evidence["members"]
         if told["contrast"]["status"] == "unknown" and told["credit"]["status"] == "found":
             heard += said.step == told["credit"]["step"]
-    assert heard >= 3
+    assert heard >= 2
 
 
 def test_what_is_as_frequent_in_successful_runs_has_no_say():

@@ -60,7 +60,8 @@ def test_without_outcomes_that_differ_it_says_so(runs, words):
 def test_a_run_that_no_other_met_after_its_first_step_gets_no_guess():
     alone = [chat(f"r{i}", [(f"word {i} {t}", None, None, None) for t in range(3)], float(i > 2)) for i in range(6)]
     assert "no other run was where this one was" in credit(case(*alone)).reason
-    assert credit(case(*alone), method="stepcredit_graph").status == "found"
+    asked = credit(case(*alone), method="stepcredit_graph")
+    assert asked.status == "unknown" and "below 0 by its standard error" in asked.reason
 
 
 def test_values_serve_where_outcomes_do_not_differ():
@@ -80,8 +81,9 @@ def test_a_run_that_succeeded_is_clean():
 
 @pytest.mark.parametrize(("family", "options"), [("all_of", {"horizon": 6}), ("search", {})])
 def test_it_finds_the_step_that_lost_the_success_in_worlds_whose_values_are_exact(family, options):
-    hits = [credit(one).step == step for one, step in spoiled(family, **options)]
-    assert len(hits) >= 15 and np.mean(hits) >= 0.8
+    told = [(credit(one).step, step) for one, step in spoiled(family, **options)]
+    hits = [said == step for said, step in told if said is not None]
+    assert len(told) >= 15 and np.sum(hits) >= 0.7 * len(told) and np.mean(hits) >= 0.9
 
 
 def test_the_order_of_siblings_changes_nothing():
@@ -94,3 +96,29 @@ def test_the_confidence_counts_draws_that_are_below_0_and_least_of_all():
     assert sure == pytest.approx(0.54, abs=0.08)  # the chance to be below 0; to be below 1 it would be 0.86
     assert _sure(np.array([-1.0, -2.0]), np.array([0.0, 0.0]), 1) == 1.0
     assert _sure(np.array([-1.0, -2.0]), np.array([0.0, 0.0]), 0) == 0.0
+
+
+def test_a_credit_that_is_not_a_standard_error_below_0_names_nobody():
+    def taken(name, action, outcome):
+        return run(name, [action, "c"], outcome, ["s", f"after {action}", "won" if outcome else "lost"])
+
+    runs = [taken(f"a{i}", "a", o) for i, o in enumerate((0.0, 1.0, 1.0, 0.0))]
+    runs += [taken(f"b{i}", "b", o) for i, o in enumerate((1.0, 1.0, 0.0, 1.0))]
+    said = credit(case(*runs))
+    made = assign(Batch.from_records(runs), "stepcredit_graph")
+    least, sd = made.steps[0], made.extras["sd"][0]
+    assert -sd < least < 0
+    assert said.status == "unknown" and np.isnan(said.scores).all()
+    assert said.reason == (
+        "stepcredit_graph gives no step a credit that is below 0 by its standard error: the least, of step 0, is "
+        f"{least:+.3g} (standard error {sd:.2g})"
+    )
+    assert credit(case(*runs), method="salt").status == "found"  # gives no standard errors
+
+
+def test_two_steps_that_are_as_bad_are_held_against_0_not_against_each_other():
+    good = [run(f"good{i}", ["a", "b"], 1.0, ["s", "t", "won"]) for i in range(6)]
+    good += [run(f"saved{i}", ["x", "b"], 1.0, ["s", "u", "won"]) for i in range(6)]
+    bad = [run(f"bad{i}", ["x", "y"], 0.0, ["s", "u", "lost"]) for i in range(6)]
+    said = credit(case(*bad, *good))
+    assert said.status == "found" and said.scores[said.step] > 0

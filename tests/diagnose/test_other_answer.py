@@ -3,6 +3,7 @@
 import pytest
 from made_runs import case, chat, run
 
+from stepcredit.data.records import Message
 from stepcredit.diagnose.methods.combined import combined
 from stepcredit.diagnose.methods.other_answer import other_answer
 
@@ -91,3 +92,48 @@ def test_the_default_names_it_where_nothing_is_alike():
     right = answers("b", "<answer>Paris</answer>", 1.0, ASKS)
     said = combined(case(wrong, right))
     assert (said.status, said.step, said.confidence) == ("found", 1, 0.5) and "other_answer" in said.reason
+
+
+def came(right, reply):
+    look = ("look", "search", {"q": "it"}, reply)
+    return other_answer(case(answers("a", "Answer: Lyon", 0.0, look), answers("b", f"Answer: {right}", 1.0)))
+
+
+def test_an_answer_that_stands_in_the_question_came_back_nowhere():
+    look = ("look", "search", {"q": "it"}, "The song is by Lion Cub Jr., they say.")
+    runs = [
+        chat("a", [look, ("Answer: Tiger", None, None, None)], task="Which was sung first, Lion Cub or Tiger?"),
+        answers("b", "Answer: Lion Cub", 1.0),
+    ]
+    said = other_answer(case(*runs))
+    assert (said.status, said.error, said.evidence["came_back"]) == ("found", "wrong_turn", None)
+    assert "come back" not in said.reason
+    runs[0].task, runs[0].context = None, [Message(role="user", content="Lion Cub or Tiger?")]
+    assert other_answer(case(*runs)).evidence["came_back"] is None
+    runs[0].context = []
+    assert other_answer(case(*runs)).evidence["came_back"] == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "reply", "step"),
+    [
+        ("fourth", "It ran in the fourth year.", None),
+        ("Fourth", "It ran in the fourth year.", None),
+        ("fourth", "Fourth, it ran.", None),
+        ("Marble", "a bust (marble), made by Marble", 0),
+        ("Marble", "a bust (marble)", None),
+        ("1873", "built in 1873.", 0),
+        ("19th", "of the 19th century", 0),
+        ("fourth year", "It ran in the fourth year.", 0),
+    ],
+)
+def test_one_word_in_small_letters_is_everywhere_and_comes_back_nowhere(right, reply, step):
+    assert came(right, reply).evidence["came_back"] == step
+
+
+def test_thoughts_are_no_part_of_an_answer():
+    right = answers("b", "Paris", 1.0)
+    thinks = answers("a", "<think>\nAnswer: Paris, or is it not?\n</think>\n\nLyon", 0.0, ASKS)
+    assert other_answer(case(thinks, right)).evidence["answer"] == "Lyon"
+    inside = answers("a", "<think>so <answer>Lyon</answer></think>", 0.0, ASKS)
+    assert other_answer(case(inside, right)).evidence["answer"] == "Lyon"

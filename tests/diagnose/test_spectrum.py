@@ -160,3 +160,21 @@ def test_where_outcomes_lie_between_it_tells_means():
     told = spectrum(Case(group(*lacks), 0))
     if told.evidence["kind"] == "missing call":
         assert "without it" in told.reason and "mean outcome" in told.reason
+
+
+def test_a_call_that_one_single_run_made_is_missing_nowhere():
+    """One success makes each of its own calls one "that every successful run makes": it says nothing of the others."""
+    own = [LOOK, call("calculate", expression="17 + 4"), BOOK]
+    lost = [(0.0, [LOOK, call("calculate", expression=f"{n} + 1"), call("bye", n=n)]) for n in range(4)]
+    verdict = spectrum(Case(group((1.0, own), *lost), 1))
+    assert verdict.status == "unknown" and "calculate" not in verdict.reason
+    twice = spectrum(Case(group((1.0, own), (1.0, own), *lost), 2))
+    assert (twice.status, twice.evidence["kind"]) == ("found", "missing call")
+
+
+def test_a_call_of_the_one_success_is_missing_where_a_failed_run_made_it_too():
+    check = call("check", id=7)
+    lost = [(0.0, [LOOK, call("bye", n=n)]) for n in range(4)]
+    verdict = spectrum(Case(group((1.0, [LOOK, check]), (0.0, [check]), *lost), 2))
+    assert verdict.evidence["kind"] == "missing call" and "no check(id: 7) here" in verdict.reason
+    assert verdict.evidence["with"] == {"runs": 2.0, "failed": 1.0}

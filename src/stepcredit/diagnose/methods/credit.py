@@ -32,9 +32,13 @@ _SAME = 1e-12
 
 
 def credit(case: Case, *, method: str | None = None) -> Verdict:
-    """The step with the least credit, if that is below 0.
+    """The step with the least credit, if that is below 0, by its standard error at least where the method gives one.
 
         score_t = -credit_t
+
+    It is held against 0, what steps taken there are worth on average, and not against the run's other steps: where two
+    steps are as bad, neither stands out from the mean, and either is rightly named. That no other step has less is
+    what the confidence is about.
 
     Args:
         method: a name of `stepcredit methods`, with or without a preset. None: "stepcredit_graph" where outcomes of the
@@ -78,6 +82,14 @@ def credit(case: Case, *, method: str | None = None) -> Verdict:
     if found[step] >= -_SAME:
         return case.unknown(f"{chosen} finds no step with credit below 0", method=chosen)
     sd = made.extras["sd"][rows] if "sd" in made.extras and made.per == "step" else None
+    if sd is not None and -found[step] < sd[step]:
+        return case.unknown(
+            f"{chosen} gives no step a credit that is below 0 by its standard error: the least, of step {step}, is "
+            f"{found[step]:+.3g} (standard error {sd[step]:.2g})",
+            method=chosen,
+            credit=float(found[step]),
+            sd=float(sd[step]),
+        )
     sure = None if sd is None else _sure(found, sd, step)
     spread = "" if sd is None else f" (standard error {sd[step]:.2g})"
     n = int(np.sum(known))

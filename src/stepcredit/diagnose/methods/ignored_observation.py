@@ -8,7 +8,9 @@ import numpy as np
 
 from stepcredit.diagnose.case import Case, Verdict
 from stepcredit.diagnose.features import MISSING, Features, features, shown
+from stepcredit.diagnose.methods.other_answer import came_back, conclusion, same
 from stepcredit.diagnose.outcomes import agent_of, exposure, succeeded
+from stepcredit.evidence._answers import squad
 from stepcredit.shelf import PlanCard
 
 CARD = PlanCard(
@@ -32,9 +34,14 @@ _ADMITS = re.compile(
     r"did(?: not|n't)|not|instead|retry|again|issue|problem|wrong|invalid|missing)\b",
     re.I,
 )
-_FACT = re.compile(r"\d[\d,.:/-]*\d|[\w.+-]+@[\w-]+\.\w+|https?://[^\s)\"'>]+|\b(?=\w*\d)(?=\w*[^\W\d])\w{3,}\b")
+_NUMBER = r"\d[\d,.:/-]*\d"
+_FACT = re.compile(
+    r"https?://[^\s)\"'>]+|(?<![\w.+-])[\w.+-]++@[\w-]+\.\w+|\b(?=\w*\d)(?=\w*[^\W\d])\w{3,}\b"
+    rf"|{_NUMBER}(?:[^\W\d_]++(?!\w))?"
+)
+_DIGITS = re.compile(_NUMBER)
 _WITHIN = re.compile(r"[-,.:/]")  # the year of a date, the host of an address
-_LONGEST = 50_000
+_LONGEST, _LONGEST_ANSWER = 50_000, 200
 _STRONG = 0.5
 
 
@@ -51,12 +58,14 @@ def ignored_observation(case: Case, *, truth: bool = True) -> Verdict:
     """The first of the strongest finds of four rules on words.
 
         1     a call that failed is made again unchanged
-        1     the file's right answer came back at some step, and the last step does not say it (a run known to have
-              succeeded is left alone)
+        1     the file's right answer came back at some step (`other_answer.came_back`), and the run's answer does not
+              say it (a run known to have succeeded is left alone)
         3/4   after a failed call the next step says that it worked, and nothing of an error
-        s/2   share s of the numbers, addresses and ids in the last step stand nowhere before it; it counts only where
-              there are two or more, tools answered, and s = 1
+        s/2   share s of the numbers, addresses and ids in the run's answer stand nowhere before it, as whole words; it
+              counts only where there are two or more, tools answered, and s = 1
 
+    The run's answer is what the last step with a text or a call marks as one (`other_answer`), else what it says
+    without its thoughts. Names are not looked for: no rule on words tells them from other words.
     The last rule cannot tell a fact made up from one that was worked out: it is weak, and says so.
 
     Args:
@@ -119,37 +128,51 @@ def _claims(case: Case, read: Features) -> Iterable[Finding]:
 
 
 def _answer(case: Case, read: Features, truth: bool) -> Iterable[Finding]:
-    answer, last = case.truth if truth else None, len(case.steps) - 1
-    text = case.steps[last].text
-    if not answer or not text or not 3 <= len(answer.strip()) <= 200 or succeeded(case):
+    answer, ends = case.truth if truth else None, conclusion(case)
+    if not answer or ends is None or len(answer.strip()) > _LONGEST_ANSWER or succeeded(case):
         return
-    wanted = re.compile(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", re.I)
-    if wanted.search(text):
+    last, said = ends
+    if _says(said[:_LONGEST], answer.strip()):
         return
-    at = next((t for t, seen in enumerate(read.seen[:-1]) if seen and wanted.search(seen[:_LONGEST])), None)
+    at = came_back(case, answer, last)
     if at is not None:
-        what = f"the right answer, {shown(answer, 40)!r}, came back at step {at}; the last step does not say it"
+        what = f"the right answer, {shown(answer, 40)!r}, came back at step {at}; the run's answer does not say it"
         yield Finding(last, 1.0, "ignored_observation", what)
 
 
+def _says(text: str, answer: str) -> bool:
+    """Whether a text says an answer, as words or as it is written: "C$5" says "$5", and "15" does not say "5"."""
+    if same(squad(text), squad(answer)):
+        return True
+    before = r"(?<!\w)(?<!\d[.,])" if re.match(r"\w", answer) else ""
+    after = r"(?!\w|[.,]\d)" if re.search(r"\w\Z", answer) else ""
+    return re.search(before + re.escape(answer) + after, text, re.I) is not None
+
+
 def _unsupported(case: Case, read: Features) -> Iterable[Finding]:
-    last = len(case.steps) - 1
-    step = case.steps[last]
-    if step.tool_calls or not step.text or not any(read.seen[:-1]):
+    ends = conclusion(case)
+    if ends is None or not any(read.seen[: ends[0]]):
         return
-    facts = list(dict.fromkeys(_FACT.findall(step.text[:_LONGEST])))
+    last, said = ends
+    facts = list(dict.fromkeys(_FACT.findall(said[:_LONGEST])))
     if len(facts) < 2:
         return
     rollout = case.rollout
-    before = [rollout.task, *(m.content for m in rollout.context), *read.seen[:-1]]
-    before += [part for s in case.steps[:-1] for part in (s.text, *(f"{c.arguments}" for c in s.tool_calls))]
-    known = {f for text in before if text for f in _FACT.findall(text[:_LONGEST])}
+    before = [rollout.task, *(m.content for m in rollout.context), *read.seen[:last]]
+    before += [part for s in case.steps[:last] for part in (s.text, *(f"{c.arguments}" for c in s.tool_calls))]
+    known = {f for text in before if text for f in _found(text[:_LONGEST])}
     known |= {part for f in known for part in _WITHIN.split(f)}
     plain = {f.replace(",", "") for f in known}
     lacking = [f for f in facts if f.replace(",", "") not in plain]
     if lacking:
         share = len(lacking) / len(facts)
         what = (
-            f"{len(lacking)} of {len(facts)} numbers and names in the answer stand nowhere before it, as {lacking[0]!r}"
+            f"{len(lacking)} of {len(facts)} numbers, addresses and ids in the answer stand nowhere before it, as "
+            f"{lacking[0]!r}"
         )
         yield Finding(last, share / 2, "unsupported_claim", what)
+
+
+def _found(text: str) -> list[str]:
+    """What of a text supports: its facts, and its numbers without the letters behind them (19 of 19th)."""
+    return _FACT.findall(text) + _DIGITS.findall(text)

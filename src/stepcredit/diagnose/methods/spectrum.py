@@ -78,8 +78,8 @@ def spectrum(case: Case, *, formula: Formula = "ochiai", missing: bool = True) -
 
     F, S: runs that failed and that succeeded; f, s: those of them that did it; what no other run did says nothing. A
     unit is a tool call with all of its arguments, or one argument of a tool's calls; of a step without calls, its text.
-    A call that every successful run makes, and this one and another failed one do not, counts too: at the step after
-    the last one that it shares with what came before that call in a successful run.
+    A call that every successful run makes, two runs or more in all, and this one and another failed one do not, counts
+    too: at the step after the last one that it shares with what came before that call in a successful run.
 
     Args:
         formula: how suspicious a unit is. missing: whether what is missing counts.
@@ -163,7 +163,7 @@ def _counts(case: Case, known: Bools, won: Floats, missing: bool) -> _Counts:
     if missing:
         calls = kept(case.group, "short calls", lambda: _short_calls(made)).copy()
         calls[list(mine)] = False
-        lacks = np.flatnonzero(calls & (s >= S - 1e-9) & (F - f >= 2))
+        lacks = np.flatnonzero(calls & (s >= S - 1e-9) & (f + s > 1) & (F - f >= 2))
         place |= {u: (True, t) for u, t in _gaps(made, lacks.tolist(), case.index, won)}
         f[lacks], s[lacks] = F - f[lacks], S - s[lacks]
     units = sorted(place, key=lambda u: (*place[u], u))
