@@ -87,6 +87,15 @@ def test_several_methods_speak_and_the_first_one_counts(run, one):
     assert "  also: contrast says step 1, Wrong turn" in ran.out
 
 
+def test_what_a_call_of_the_model_that_failed_said_is_quoted(run, tmp_path):
+    failed = {"origin": {"error": "API Error: 529 overloaded"}}
+    row = {"group": "g", "rollout": "r", "outcome": 0, "steps": [{"text": "I look"}, failed]}
+    path = save(tmp_path / "r.jsonl", row)
+    assert "    fails: API Error: 529 overloaded" in run("diagnose", path, "-M", "tool_errors").out
+    (told,) = json.loads(run("diagnose", path, "-M", "tool_errors", "--json").out)["runs"]
+    assert told["quote"] == [{"what": "fails", "text": "API Error: 529 overloaded"}]
+
+
 def test_what_people_said_in_the_file_stands_beside(run, tmp_path):
     rows = of_a_task("cups")
     rows[0]["blame"] = [

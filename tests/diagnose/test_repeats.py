@@ -3,6 +3,7 @@
 import pytest
 from made_runs import case, chat, run
 
+from stepcredit.data.records import Rollout, Step
 from stepcredit.diagnose.methods.repeats import repeats
 
 SAME = ("again", "find", {"q": "x"}, "nothing new")
@@ -94,6 +95,11 @@ def test_a_loop_of_10_000_steps_is_one_loop():
     assert said.step == 2 and said.evidence["repeated"] == 9_998
 
 
+def test_a_loop_of_10_000_steps_that_began_further_back_names_its_first_step():
+    said = repeats(case(chat("a", [turn("find", "x", "A"), turn("open", "y", "B"), *[turn("find", "x", "A")] * 9_998])))
+    assert said.step == 2 and "did again what step 0 did" in said.reason
+
+
 def test_where_nothing_is_known_of_what_came_back_it_says_so():
     silent = ("again", "find", {"q": "x"}, None)
     said = repeats(case(chat("a", [silent] * 3)))
@@ -106,3 +112,67 @@ def test_where_nothing_is_known_of_what_came_back_it_says_so():
 def test_the_state_that_a_way_led_to_is_what_came_of_it():
     said = repeats(case(run("a", "lrlrlr", 0.0, ["s", "t"] * 3 + ["s"])))
     assert said.reason.endswith("and nothing new came back") and said.remarks[2].endswith("and got the same")
+
+
+def spoken(*turns):
+    """A log of agents that talk: a turn is (agent, text)."""
+    steps = [Step(agent=agent, text=text) for agent, text in turns]
+    return case(Rollout(group=0, rollout=0, outcome=0.0, steps=steps))
+
+
+def test_the_steps_that_a_loop_repeats_are_named_though_they_lie_further_back():
+    said = repeats(spoken(*(("a", text) for text in ("plan", "page one", "page two", "page three", *["page one"] * 2))))
+    assert said.step == 4 and said.evidence["loops"] == [{"first": 4, "last": 5, "period": None}]
+    assert said.reason.startswith("from here 2 steps in a row (until the end) did again what step 1 did, and ")
+    more = repeats(spoken(*(("a", text) for text in ("one", "two", "x", "two", "one", "one"))))
+    assert "did again what steps 0 and 1 did" in more.reason
+
+
+def test_many_steps_that_a_loop_repeats_are_cut():
+    texts = [*"abcdefg", "x", *"gfedcba", "a"]
+    assert "did again what steps 0, 1, 2, 3, … and 6 did" in repeats(spoken(*(("a", text) for text in texts))).reason
+
+
+NO_CODE = "There is no code from the last message for me to execute."
+RAN = "exitcode: 0 (execution succeeded)\nCode output: 7"
+
+
+def test_the_outputs_of_programs_and_standing_messages_of_executors_are_no_actions():
+    talk = spoken(("a", "hello"), ("terminal", NO_CODE), ("b", "so"), ("terminal", NO_CODE), ("terminal", NO_CODE))
+    ran = spoken(("a", "run x"), ("terminal", RAN), ("b", "run y"), ("terminal", RAN))
+    for said in (repeats(talk), repeats(ran)):
+        assert said.status == "clean" and said.remarks == {}
+
+
+def test_what_an_executor_says_word_for_word_is_a_standing_message_if_its_other_texts_are_outputs():
+    wait = ("terminal", "Nothing for me this time.")
+    turns = (("a", "run x"), ("terminal", RAN), ("b", "so"), wait, ("a", "well"), wait)
+    assert repeats(spoken(*turns)).remarks == {}
+    assert repeats(spoken(*turns, ("terminal", "I think it is done."))).remarks != {}  # one that also speaks its mind
+
+
+def test_one_agent_alone_has_no_executor():
+    assert repeats(spoken(("a", RAN), ("a", RAN))).step == 1
+
+
+def test_code_that_was_run_again_and_printed_the_same_is_a_loop_and_what_it_printed_came_back():
+    code, other = ("coder", "```python\nrun()\n```"), ("terminal", "exitcode: 0 (execution succeeded)\nCode output: 8")
+    again = repeats(spoken(code, ("terminal", RAN), code, ("terminal", RAN), code, ("terminal", RAN)))
+    assert again.step == 2 and again.scores.tolist() == [0, 0, 1, 0, 0.5, 0]
+    assert again.reason == (
+        "from here 2 steps in a row (until the end) did again what step 0 did, and nothing new came back"
+    )
+    assert repeats(spoken(code, ("terminal", RAN), code, other)).status == "clean"
+    twice = repeats(spoken(code, code, ("terminal", RAN)))
+    assert twice.step == 1 and twice.reason.endswith("and what came back is not known")
+
+
+def test_the_same_way_from_the_same_state_with_other_arguments_brings_nothing_new():
+    def acted(q):
+        return Step(state="s", action="find", text=f"find {q}", next_state="s")
+
+    said = repeats(
+        case(Rollout(group=0, rollout=0, outcome=0.0, steps=[acted("lamp"), acted("desk")], final_state="s"))
+    )
+    assert said.reason == "from here 1 step in a row (until the end) brought nothing new over step 0"
+    assert said.step == 1 and said.remarks == {1: "brings nothing new over step 0"}

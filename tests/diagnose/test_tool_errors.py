@@ -33,6 +33,20 @@ SAYS = ("The lamp is on its way.", None, None, None)
         ("User not found", "nothing found"),
         ("No results found.", "nothing found"),
         ("[]", "nothing found"),
+        ("Error: None of the hosts answered", "said"),
+        ("Error: null pointer", "said"),
+        ("Error 0: cannot open x", "said"),
+        ("Error:\n  it broke", "said"),
+        ('{"error": "none of these is a user"}', "said"),
+        ('{"error": {"code": 3}}', "said"),
+        ("Failed: 3, passed: 1", "said"),
+        ('{"status": "404 Not Found"}', "HTTP"),
+        ("failed with status 404 for url http://x", "HTTP"),
+        ("ssh: connect to host x port 22: Connection timed out", "said"),
+        ("Command 'sleep' timed out after 3 seconds", "said"),
+        ("exitcode: 0 (execution succeeded)\nCode output: Error: could not find the table", "said"),
+        ("exitcode: 0 (execution succeeded)\nCode output: \nValueError: no digits", "exception"),
+        ("exit code: 0\nNo results found.", "nothing found"),
     ],
 )
 def test_the_words_of_a_failure(text, kind):
@@ -50,7 +64,25 @@ def test_the_words_of_a_failure(text, kind):
         "temperature 500 degrees",
         "",
         "Error handling in Python",
-    ][:-1],
+        '{"error": null, "result": 7}',
+        '{\n  "error": "",\n  "result": 7\n}',
+        '{"error": false}',
+        '{"result": 7, "error": "none"}',
+        '{"error": {}, "result": 7}',
+        "{'error': None, 'result': 7}",
+        '{"failed": 0, "passed": 12}',
+        "Failed: 0",
+        "Failed: 0 Passed: 12",
+        "Failed 0 of 12",
+        "Error rate: 0.02%",
+        "Error: None",
+        '{"status": "404 seats left"}',
+        "Talks timed out on Tuesday",
+        "exitcode: 0 (execution succeeded)\nCode output: \nx = 3",
+        "exitcode: 0 (execution succeeded)\nCode output: ",
+        "exit code: 0\nchecked\nError: as the test wanted",
+        "exit code: 0\nError: a long report. " + "Of many words. " * 30,
+    ],
 )
 def test_words_that_are_no_failure(text):
     assert told(text) is None
@@ -79,7 +111,7 @@ def test_a_failure_that_nothing_working_followed_is_blamed():
     said = tool_errors(case(chat("a", [WORKS, FAILS, FAILS, SAYS])))
     assert (said.status, said.step, said.error) == ("found", 1, "tool_failed")
     assert said.scores.tolist() == [0, 1, 0.75, 0] and "Error: no order 1" in said.reason
-    assert "nor did the 1 calls that failed after it" in said.reason
+    assert said.reason.endswith(" and the call after it failed too")
     assert said.evidence["failures"][0] == {
         "step": 1, "kind": "said", "words": "Error: no order 1", "after": "nothing worked after it"
     }  # fmt: skip
@@ -91,6 +123,107 @@ def test_a_failure_that_was_got_over_or_gone_around_is_noted_and_not_blamed():
     assert said.remarks == {0: "Error: no order 1 (recovered at step 1)"}
     around = tool_errors(case(chat("a", [FAILS, OTHER])))
     assert around.status == "clean" and around.scores.tolist() == [0.5, 0]
+
+
+def written(*texts, names=("coder", "terminal")):
+    """Two agents in turns: one writes code, the other says what it printed."""
+    steps = [Step(agent=names[t % 2], text=text) for t, text in enumerate(texts)]
+    return case(Rollout(group=0, rollout=0, outcome=0.0, steps=steps))
+
+
+RAN = "exitcode: 0 (execution succeeded)\nCode output: 7"
+BROKE = "exitcode: 1 (execution failed)\nCode output: Traceback (most recent call last):\n  x\nKeyError: 'x'"
+
+
+def test_programs_that_ran_and_worked_are_tools_that_did_not_fail():
+    said = tool_errors(written("run it", RAN, "seven"))
+    assert (said.status, said.reason) == ("clean", "no tool failed")
+
+
+def test_what_a_user_brings_that_is_the_output_of_a_program_is_an_answer():
+    def turn(text, code, out):
+        seen = f"Observation: {{'output': '{out}', 'returncode': {code}, 'action': '{text}'}}"
+        return Step(text=text, observation=seen, replies=[Message(role="user")])
+
+    bad, good = turn("ls nowhere", 2, "ls: cannot access nowhere"), turn("ls", 0, "sum.py")
+    told = Step(text="look", replies=[Message(role="user", content="<returncode>1</returncode>\n<output></output>")])
+    runs = [Rollout(group=0, rollout=0, outcome=0.0, steps=steps) for steps in ([good, bad], [bad, good], [told])]
+    assert [tool_errors(case(run)).step for run in runs] == [1, None, 0]
+    assert tool_errors(case(runs[1])).evidence["failures"][0]["after"] == "recovered at step 1"
+
+
+def test_how_the_run_went_on_after_the_failure_is_said():
+    ended, on = tool_errors(case(chat("a", [FAILS]))), tool_errors(case(chat("a", [FAILS, SAYS, SAYS])))
+    assert ended.reason == "the tool failed (said: Error: no order 1) and the run ended there"
+    assert on.reason == "the tool failed (said: Error: no order 1) and no call was made after it (2 more steps)"
+    assert on.remarks == {0: "Error: no order 1 (no call was made after it (2 more steps))"}
+    silent = ("try", "get", {"id": 3}, None)
+    assert tool_errors(case(chat("a", [FAILS, silent]))).reason.endswith("what the call after it brought is not known")
+    assert tool_errors(case(chat("a", [FAILS, silent, FAILS]))).reason.endswith(
+        "of the 2 calls after it 1 failed, and what came of the others is not known"
+    )
+    assert tool_errors(written("run it", BROKE)).reason.endswith("and the run ended there")
+    assert tool_errors(written("run it", BROKE, "so be it")).reason.endswith("no call was made after it (1 more step)")
+    twice = tool_errors(written("run it", BROKE, "again", BROKE, "third", BROKE))
+    assert twice.step == 0 and twice.reason.endswith("and the 2 calls after it failed too")
+
+
+def test_a_program_that_ends_well_and_prints_an_error_is_no_recovery():
+    said = tool_errors(written("run it", BROKE, "again", "exitcode: 0 (execution succeeded)\nError: no table", "so"))
+    assert (said.status, said.step) == ("found", 0) and said.reason.endswith("and the call after it failed too")
+
+
+def test_a_recovery_that_printed_nothing_is_said_to_be_such():
+    said = tool_errors(written("run it", BROKE, "again", "exitcode: 0 (execution succeeded)\nCode output: ", "so"))
+    assert said.status == "clean" and said.remarks[0].endswith("(recovered at step 2, which printed nothing)")
+
+
+def test_a_tool_that_failed_each_time_is_not_gone_around():
+    think = ("hm", "think", {}, "noted")
+    said = tool_errors(case(chat("a", [FAILS, think, FAILS, OTHER, SAYS])))
+    assert (said.status, said.step, said.error) == ("found", 0, "tool_failed")
+    assert said.reason == "the tool failed (said: Error: no order 1): get failed both times"
+    assert said.scores.tolist() == [1, 0, 0.75, 0, 0]
+    assert "get failed all 3 times" in tool_errors(case(chat("a", [FAILS, FAILS, FAILS, OTHER]))).reason
+    once = tool_errors(case(chat("a", [FAILS, think, OTHER])))
+    empty = tool_errors(case(chat("a", [FAILS, ("x", "get", {}, "[]"), FAILS, OTHER])))
+    worked = tool_errors(case(chat("a", [WORKS, FAILS, FAILS, OTHER])))
+    assert once.status == empty.status == worked.status == "clean"
+
+
+def test_a_failure_that_nothing_followed_goes_before_a_tool_that_never_worked():
+    last = ("put it", "put", {}, "Error: full")
+    assert tool_errors(case(chat("a", [FAILS, FAILS, OTHER, last]))).step == 3
+
+
+def test_results_that_were_printed_beside_the_failure_and_used_halve_the_confidence():
+    printed = f"{BROKE}\nfound: https://example.org/a/b with 1,204,551 views"
+    used = tool_errors(written("run it", printed, "It has 1204551 views."))
+    assert used.step == 0 and used.confidence == 0.25 and "though it printed results, which were used," in used.reason
+    for text, after in ((printed, "It broke."), (BROKE, "It has 1204551 views."), (printed, None)):
+        other = tool_errors(written("run it", text, *([after] if after else [])))
+        assert other.step == 0 and other.confidence is None and "results" not in other.reason
+    known = tool_errors(written("open https://example.org/a/b", printed, "See https://example.org/a/b"))
+    assert known.confidence is None
+    trace = "Traceback (most recent call last):\n  line 123456\nValueError: 123456"
+    assert tool_errors(written("run it", trace, "It says 123456")).confidence is None
+
+
+def test_nothing_found_is_no_failed_tool():
+    empty = ("x", "search", {}, "[]")
+    said = tool_errors(case(chat("a", [WORKS, empty, empty, SAYS])))
+    assert (said.step, said.error) == (1, "poor_query")
+    assert said.reason == "the tool found nothing ([]) and the call after it found nothing either"
+    assert tool_errors(case(chat("a", [FAILS, empty]))).reason.endswith(" and the call after it found nothing")
+    mixed = tool_errors(case(chat("a", [FAILS, empty, FAILS])))
+    assert mixed.reason.endswith(" and the 2 calls after it failed or found nothing")
+    over = tool_errors(case(chat("a", [empty, OTHER])))
+    assert over.reason == "no tool failed; 1 call found nothing, and later ones worked"
+    assert over.remarks == {0: "found nothing: [] (the same tool answered at step 1)"}
+    both = tool_errors(case(chat("a", [empty, FAILS, OTHER])))
+    assert both.reason == "the one failed call was got over or gone around; 1 call found nothing, and later ones worked"
+    stuck = tool_errors(case(chat("a", [("push", "push", {}, "Nothing happens.")])))
+    assert stuck.error == "tool_failed" and stuck.reason.startswith("the call did nothing (Nothing happens.)")
 
 
 def test_nothing_found_weighs_half_and_a_clean_run_is_clean():

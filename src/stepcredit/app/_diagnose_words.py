@@ -94,6 +94,8 @@ def _said(step: Step) -> Iterator[tuple[str, str]]:
     for call in step.tool_calls[:3]:
         given = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, default=str)
         yield "calls", quoted(f"{call.name}({'' if call.arguments is None else given})")
+    if step.origin is not None and step.origin.error:
+        yield "fails", quoted(step.origin.error)
     replies = [r for r in replies_of(step) if r.content]
     shown = [r for r in replies if r.error] or replies
     for reply in shown[:2]:

@@ -1,11 +1,12 @@
 """What can be read off single steps: what was done, what came back, whether it failed. Made once per rollout."""
 
 import re
-from collections.abc import Callable, Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from stepcredit.data.records import Message, Rollout, Step, replies_of
+from stepcredit.data.records import Message, Rollout, Step, observed, replies_of
 from stepcredit.diagnose.case import Case, Group, Verdict
 from stepcredit.evidence._calls import plain
 from stepcredit.evidence.actions import calls_key
@@ -18,18 +19,27 @@ _LINE = re.compile(r"\s+")
 
 _CODE = re.compile(r"\b(?:exit(?:ed with)?[ _]?(?:code|status)|return[ _]?code|exitcode)\W{0,4}(-?\d{1,5})\b", re.I)
 _HTTP = re.compile(
-    r"\b(?:HTTP(?:/\d(?:\.\d)?)?(?: (?:error|status|code))?|status(?:[ _]?code)?|response code)\W{0,5}([45]\d\d)\b"
+    r"\b(?:HTTP(?:/\d(?:\.\d)?)?(?: (?:error|status|code))?|status[ _]?code|response code)\W{0,5}([45]\d\d)\b"
+    r"|\bstatus\W{0,5}([45]\d\d)\b(?! (?!(?:for|from|while|when|on|at|in|and|after|to|with|by|error)\b)(?-i:[a-z]))"
     r"|\b([45]\d\d) (?:(?:client|server) error|bad request|unauthorized|forbidden|not found|too many requests|"
     r"internal server error|bad gateway|service unavailable|gateway timeout)\b",
     re.I,
 )
 _RAISED = re.compile(r"^\s*(?:[\w.]+\.)?([A-Z]\w*(?:Error|Exception))\b", re.M)
+# A name of errors is no error where it says that there are none: "error": null, "Failed: 0", "Error rate: 2%".
+_NONE = (
+    r"(?![ _-](?:rates?|bars?|margins?|handling)\b|(?<=failed)\s+0\b(?!\s*[:.])|[\"']?\s*[:=]\s*(?:0\s+\w+\s*[:=]|"
+    r"(?:[\"']?(?:null|none|nil|n/a|false|no)[\"']?|\"\"|''|0(?:\.0*)?%?|\[\s*\]|\{\s*\})\s*(?:[,;}\])]|$)))"
+)
 _SAID = re.compile(
     r"^\W{0,4}(?:an? )?(?:(?:fatal|runtime|syntax|tool|api|unexpected|internal)[ _-]?)?"
-    r"(?:error|exception|failure|failed)\b"
-    r"|\"(?:error|is_error)\"\s*:\s*(?:true|\"[^\"]|\{)|\"(?:success|ok)\"\s*:\s*false"
+    rf"(?:error|exception|failure|failed)\b{_NONE}"
+    rf"|\"(?:error|is_error)\"{_NONE}\s*:\s*(?:true|\"[^\"]|\{{)|\"(?:success|ok)\"\s*:\s*false"
     r"|\bcommand not found\b|\bno such file or directory\b|\bpermission denied\b|\bconnection (?:refused|reset)\b"
-    r"|\b(?:timed out|timeout expired)\b|\bsegmentation fault\b|\bis not recognized as an\b"
+    r"|(?:^\W{0,4}|[:;)\]-]\s+|\b(?:requests?|connections?|connect|operation|call|command|process|execution|program|"
+    r"query|server|socket|read|write|tool|task|job|script|tests?|page|download|response|gateway|api|it|code)"
+    r" (?:has |have |was )?)timed out\b|\btimed out (?:after \d|waiting)|\btimeout expired\b"
+    r"|\bsegmentation fault\b|\bis not recognized as an\b"
     r"|^\W{0,4}(?:unknown|invalid|no such|unsupported) (?:tool|function|command|action|argument|parameter)\b",
     re.I | re.M,
 )
@@ -84,12 +94,14 @@ class Features(NamedTuple):
     """[S] of a rollout's own steps.
 
     done: key of what was done (tool calls, else text, else action), finer than the graph's: None = nothing. seen: what
-    came back, None = not known. failures: of the replies, None = none.
+    came back, None = not known. failures: of the replies, None = none. results: whether the step itself is what a
+    program printed, as an executor among agents sends it: nothing was done in it, and `done` is None.
     """
 
     done: tuple[Hashable, ...]
     seen: tuple[str | None, ...]
     failures: tuple[Failure | None, ...]
+    results: tuple[bool, ...]
 
 
 _KEPT: "WeakKeyDictionary[Group, dict[Hashable, Any]]" = WeakKeyDictionary()
@@ -119,15 +131,33 @@ def read(rollout: Rollout) -> Features:
     """The features of a rollout's steps."""
     steps = rollout.steps
     failures = [failure(step) for step in steps]
+    results = _results(steps)
     for at in range(1, len(steps)):
         spoken = None if steps[at].tool_calls or failures[at - 1] else output(steps[at])
         if spoken is not None and steps[at].agent != steps[at - 1].agent:
             failures[at - 1] = spoken  # another agent ran what this one wrote
     return Features(
-        tuple(map(fine_key, steps)),
+        tuple(None if result else fine_key(step) for step, result in zip(steps, results, strict=True)),
         tuple(observed(step) for step in steps),
         tuple(failures),
+        tuple(results),
     )
+
+
+def _results(steps: Sequence[Step]) -> list[bool]:
+    """Whether each step is what a program printed: among several agents, a text that begins so; what an executor says
+    that was given nothing to run; and what somebody repeats word for word whose other texts are such."""
+    if len({step.agent for step in steps}) < 2:
+        return [False] * len(steps)
+    silent = [not step.tool_calls and step.action is None for step in steps]
+    out = [
+        mute and (printed(s.text) or _IDLE.match(s.text or "") is not None)
+        for mute, s in zip(silent, steps, strict=True)
+    ]
+    texts = Counter((step.agent, step.text) for step in steps)
+    acts = {s.agent for s, result in zip(steps, out, strict=True) if not result and texts[s.agent, s.text] < 2}
+    runs = {step.agent for step, result in zip(steps, out, strict=True) if result} - acts
+    return [result or (mute and s.agent in runs) for result, mute, s in zip(out, silent, steps, strict=True)]
 
 
 def action_key(step: Step) -> Hashable:
@@ -144,13 +174,6 @@ def fine_key(step: Step) -> Hashable:
     return step.action
 
 
-def observed(step: Step) -> str | None:
-    """The text that came back; None where nothing did."""
-    if step.replies:
-        return "\n".join(m.content or "" for m in replies_of(step))
-    return None if step.observation is None else str(step.observation)
-
-
 def failure(step: Step) -> Failure | None:
     """Why a tool that the step called failed: the record says so (`Message.error`, `Origin.error`), else the words of
     the reply do: an exit code, an exception, an HTTP status, "error", nothing found.
@@ -160,6 +183,11 @@ def failure(step: Step) -> Failure | None:
     """
     found = complaint(step)
     return None if found is None else Failure(found.kind, shown(found.words))
+
+
+def answers(message: Message) -> bool:
+    """Whether a message is what a tool answered: by its role, or because a program's output stands in it."""
+    return message.role == "tool" or message.call is not None or printed(message.content)
 
 
 class Complaint(NamedTuple):
@@ -182,7 +210,7 @@ def complaint(step: Step) -> Complaint | None:
     for message in replies_of(step):
         if message.error:
             return Complaint("error", message.content or "the tool failed", message)
-        if message.error is None and message.content and (message.role == "tool" or message.call is not None):
+        if message.error is None and message.content and answers(message):
             found = line_of(message.content)
             if found is not None:
                 return Complaint(*found, message)
@@ -209,28 +237,69 @@ def line_of(text: str) -> tuple[str, str] | None:
         if code is not None:
             raised = list(_RAISED.finditer(text)) if int(code[1]) else []
             words = _line(text, code.start()) + (f": {_line(text, raised[-1].start(1)).strip()}" if raised else "")
-            return None if int(code[1]) == 0 else ("exit code", words)
+            return ("exit code", words) if int(code[1]) else _told_by(text[code.end() :])
     if "traceback (most recent call last)" in low:
         raised = list(_RAISED.finditer(text))
         return "exception", _line(text, raised[-1].start(1)) if raised else "Traceback"
+    found = _named(text, low)
+    if found is not None:
+        return found
+    missing = _MISSING.search(text) if len(text) <= _SHORT else None
+    return None if missing is None else (MISSING, _line(text, missing.end() - 1))
+
+
+def _named(text: str, low: str) -> tuple[str, str] | None:
     for kind, cues, pattern in _KINDS:
         if _any_of(cues, low):
             found = pattern.search(text)
             if found is not None:
                 return kind, _line(text, found.end() - 1)
-    missing = _MISSING.search(text) if len(text) <= _SHORT else None
-    return None if missing is None else (MISSING, _line(text, missing.end() - 1))
+    return None
 
 
+def _told_by(rest: str) -> tuple[str, str] | None:
+    """What a program that ended well told of in the first line after its exit code: of a long output nothing."""
+    lines = _lines(rest)
+    if not lines or len(rest) > _SHORT:
+        return None
+    missing = _MISSING.search(lines[0]) if len(lines) == 1 else None
+    return _named(lines[0], lines[0].lower()) or (None if missing is None else (MISSING, lines[0]))
+
+
+def _lines(rest: str) -> list[str]:
+    """The lines that were printed, after an exit code: what stands in its own line is no part of them."""
+    after = rest[rest.find("\n") + 1 :] if "\n" in rest else ""
+    return [line for line in _LABEL.sub("", after, count=1).splitlines() if line.strip()]
+
+
+_LABEL = re.compile(r"\s*(?:code |program |tool )?(?:output|stdout)\s*:[^\S\n]*", re.I)
 _OUTPUT = re.compile(
-    r"\s*(?:exitcode|exit code|return code|stdout|stderr|traceback|\[?(?:tool|execution) (?:output|result))", re.I
+    r"\s*(?:exitcode|exit code|return ?code|stdout|stderr|traceback|\[?(?:tool|execution) (?:output|result)"
+    r"|<(?:return_?code|exit_?code|output|stdout|stderr)>|observation:\s*\{\s*[\"'](?:output|stdout|return_?code))",
+    re.I,
 )
+_IDLE = re.compile(r"\s*(?:there is |there was |found )?no (?:\w+ )?code\b[^.\n]{0,80}\bto (?:execute|run)\b", re.I)
+
+
+def printed(text: str | None) -> bool:
+    """Whether a text begins as the output of a program does."""
+    return bool(text) and _OUTPUT.match(str(text)[:60]) is not None
+
+
+def quiet(text: str) -> bool:
+    """Whether a program ended well and printed nothing.
+
+    >>> quiet("exitcode: 0 (execution succeeded)\\nCode output: "), quiet("exitcode: 0 (execution succeeded)\\n7")
+    (True, False)
+    """
+    code = _CODE.match(text.lstrip())
+    return code is not None and int(code[1]) == 0 and not _lines(text.lstrip()[code.end() :])
 
 
 def output(step: Step) -> Failure | None:
     """The failure that a step reports which is itself the output of a program, as an executor among agents sends it."""
     text = step.text or ""
-    return told(text) if _OUTPUT.match(text[:60]) else None
+    return told(text) if printed(text) else None
 
 
 def shown(value: Any, width: int = 90) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stepcredit.data.layout import Floats
-from stepcredit.data.records import Step
-from stepcredit.diagnose.features import observed
+from stepcredit.data.records import Step, observed
 from stepcredit.errors import LayoutError, StepCreditError
 
 Edge = tuple[int, int]
