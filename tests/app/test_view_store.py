@@ -370,6 +370,18 @@ def test_what_was_killed_is_never_used_and_swept_away(tmp_path):
     assert not half.exists()
 
 
+def test_no_module_of_the_folder_where_it_is_started_is_run(tmp_path, monkeypatch):
+    here = tmp_path / "traces"
+    here.mkdir()
+    for name in ("rich", "msgspec", "json"):
+        (here / f"{name}.py").write_text("raise SystemExit('run')\n")
+    monkeypatch.chdir(here)
+    made = Store(Order((str(save(here / "runs.jsonl", some())),)), cache_folder(tmp_path / "cache"))
+    made.start()
+    assert waited(made, lambda k: k is not None and k.done).first == [0, 5]
+    made.drop()
+
+
 def test_an_error_of_the_process_is_told_with_its_hint(tmp_path):
     path, root = tmp_path / "runs.jsonl", cache_folder(tmp_path / "cache")
     path.write_text('{"what": "is this"}\n')

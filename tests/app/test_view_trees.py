@@ -271,6 +271,17 @@ def test_a_folder_of_one_kind_is_named_whole_and_a_mixed_one_by_its_files(tmp_pa
     assert found["runs"] == ["mixed/a.jsonl", "mixed/b.jsonl"] and found["trees"] == ["mixed/t.jsonl"]
 
 
+def test_of_a_folder_without_runs_every_file_is_named(tmp_path, monkeypatch):
+    for name, kind in (("trees", row([])), ("boards", {"suite": "mdp", "version": "1", "settings": {}, "rows": []})):
+        (tmp_path / name).mkdir()
+        for file in "ab":
+            (tmp_path / name / f"{file}.jsonl").write_text(json.dumps(kind) + "\n")
+    monkeypatch.chdir(tmp_path)
+    found = kinds_of_files(["trees", "boards"])
+    assert found["trees"] == ["trees/a.jsonl", "trees/b.jsonl"] and found["runs"] == []
+    assert found["bench"] == ["boards/a.jsonl", "boards/b.jsonl"]
+
+
 def test_a_view_of_trees_alone_has_no_runs_and_an_export_holds_them_without_secrets(put, run, tmp_path):
     needed()
     secret = "password=hunter2hunter2"

@@ -17,8 +17,8 @@ _ROWS = (".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
 def kinds_of_files(files: Sequence[str]) -> dict[str, list[str]]:
     """kind -> what of it there is among files, folders and globs: "runs", "trees", "dynamics", "bench".
 
-    A folder of one kind is named as a whole, and so is one of `stepcredit train` ("dynamics"; rollouts in it are runs
-    as well); of a mixed one each file. What cannot be read or is not known counts as runs: whoever reads those says
+    A folder of runs is named as a whole, and so is one of `stepcredit train` ("dynamics"; rollouts in it are runs as
+    well); of others each file. What cannot be read or is not known counts as runs: whoever reads those says
     what is wrong. Runs that say which policy they are of ("policy_version", "batch") are dynamics too.
     """
     found: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
@@ -76,9 +76,9 @@ def _of_folder(name: str, at: Path) -> Iterable[tuple[str, str]]:
 
 
 def _together(name: str, files: Sequence[str]) -> list[tuple[str, str]]:
-    """The files by kind; the name for all of them where they are alike."""
+    """The files by kind; the name for all of them where all are of runs: of others each file is read by itself."""
     each = [(file, _kinds(Path(file))) for file in files]
-    if len({kinds for _, kinds in each}) == 1:
+    if len({kinds for _, kinds in each}) == 1 and "runs" in each[0][1]:
         return [(kind, name) for kind in each[0][1]]
     return [(kind, file) for file, kinds in each for kind in kinds]
 

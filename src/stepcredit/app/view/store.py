@@ -109,7 +109,7 @@ class Store:
         job = {"order": asdict(self.order), "folder": str(self.folder), **words}
         with (self.folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stepcredit.app.view.store"],
+                [sys.executable, "-P", "-m", "stepcredit.app.view.store"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
