@@ -128,6 +128,15 @@ def test_what_only_looks_like_an_address_is_an_error_that_names_no_password():
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_page_for_others_tells_no_folder_of_this_machine(monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "my traces"
+    folder.mkdir()
+    save(folder / "runs.jsonl", some())
+    page = tmp_path / "page.html"
+    assert runner(monkeypatch, capsys)("view", folder, "--export", page).status == 0
+    assert str(tmp_path) not in page.read_text() and "my traces" in page.read_text()
+
+
 def test_a_page_never_takes_the_place_of_the_traces(monkeypatch, capsys, tmp_path):
     traces = save(tmp_path / "runs.html", some())
     before = traces.read_bytes()

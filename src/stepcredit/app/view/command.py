@@ -154,7 +154,9 @@ def view(
         )
         order, others = _sorted(given, asked)
         names = [bare(f) for f in files]
-        empty = Memory([], Head(title=title(names), source=", ".join(names)))
+        sent = export_to is not None  # to others, whom folders of this machine tell nothing
+        shown = [Path(n).name if sent and Path(n).exists() else n for n in names]
+        empty = Memory([], Head(title=title(names), source=", ".join(shown)))
         words = cache_folder(cache), empty.head.title, empty.head.source
         news = News([g.path for g in given], order.files, (p for paths in others.values() for p in paths))
         store = Store(order, *words) if order.files else None
