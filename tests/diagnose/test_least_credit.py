@@ -19,7 +19,7 @@ def test_it_is_the_step_with_the_least_credit_of_the_method():
     whole = assign(Batch.from_records(runs), "stepcredit_graph")
     assert said.step == 1 and said.scores == pytest.approx(-whole.steps[:3])
     assert said.evidence["method"] == "stepcredit_graph" and 0.5 < said.confidence <= 1
-    assert said.reason.startswith("stepcredit_graph gives this step the credit -")
+    assert said.reason.startswith("stepcredit_graph, on the runs of this task, gives this step the credit -")
 
 
 def test_any_credit_method_can_be_asked():

@@ -179,21 +179,31 @@ def test_a_recovery_that_printed_nothing_is_said_to_be_such():
 
 
 def test_a_tool_that_failed_each_time_is_not_gone_around():
-    think = ("hm", "think", {}, "noted")
-    said = tool_errors(case(chat("a", [FAILS, think, FAILS, OTHER, SAYS])))
+    think, other = ("hm", "think", {}, "noted"), ("or so", "get", {"id": 3}, "Error: no order 3")
+    said = tool_errors(case(chat("a", [FAILS, think, other, OTHER, SAYS])))
     assert (said.status, said.step, said.error) == ("found", 0, "tool_failed")
     assert said.reason == "the tool failed (said: Error: no order 1): get failed both times"
     assert said.scores.tolist() == [1, 0, 0.75, 0, 0]
-    assert "get failed all 3 times" in tool_errors(case(chat("a", [FAILS, FAILS, FAILS, OTHER]))).reason
+    assert "get failed all 3 times" in tool_errors(case(chat("a", [FAILS, FAILS, other, OTHER]))).reason
     once = tool_errors(case(chat("a", [FAILS, think, OTHER])))
-    empty = tool_errors(case(chat("a", [FAILS, ("x", "get", {}, "[]"), FAILS, OTHER])))
-    worked = tool_errors(case(chat("a", [WORKS, FAILS, FAILS, OTHER])))
+    empty = tool_errors(case(chat("a", [FAILS, ("x", "get", {}, "[]"), other, OTHER])))
+    worked = tool_errors(case(chat("a", [WORKS, FAILS, other, OTHER])))
     assert once.status == empty.status == worked.status == "clean"
+
+
+def test_a_test_that_goes_on_failing_is_no_tool_that_never_worked():
+    tests, edit = (
+        ("test", "run_tests", {}, "FAILED test_a - assert 4 == 5"),
+        ("edit", "edit_file", {"new": "x"}, "done"),
+    )
+    assert tool_errors(case(chat("a", [tests, edit, tests, edit]))).status == "clean"
 
 
 def test_a_failure_that_nothing_followed_goes_before_a_tool_that_never_worked():
     last = ("put it", "put", {}, "Error: full")
-    assert tool_errors(case(chat("a", [FAILS, FAILS, OTHER, last]))).step == 3
+    other = ("or so", "get", {"id": 3}, "Error: no order 3")
+    assert tool_errors(case(chat("a", [FAILS, other, OTHER, last]))).step == 3
+    assert tool_errors(case(chat("a", [FAILS, other, OTHER]))).step == 0
 
 
 def test_results_that_were_printed_beside_the_failure_and_used_halve_the_confidence():

@@ -100,7 +100,7 @@ def credit(case: Case, *, method: str | None = None) -> Verdict:
         step=step,
         agent=agent_of(case, step),
         error="wrong_turn",
-        reason=f"{chosen} gives this step the credit {found[step]:+.3g}{spread}{rank}",
+        reason=f"{chosen}, on the runs of this task, gives this step the credit {found[step]:+.3g}{spread}{rank}",
         confidence=sure,
         evidence={
             "method": chosen,

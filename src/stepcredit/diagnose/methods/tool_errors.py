@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def tool_errors(case: Case) -> Verdict:
     message that is the output of a program belongs to the message before it. A call of the model that failed
     (`Origin.error`) is one too, of the error type "environment_failed"; a tool that found nothing did not fail, and is
     of the type "poor_query". A failure is got over ("recovered") if the same tool works later, and gone around if
-    another one does; a tool that was tried twice or more and failed each time is not gone around.
+    another one does; a tool that was tried in several ways and failed each time is not gone around.
 
     Returns:
         scores: 1 for the step blamed, 3/4 for other failures that nothing working followed, 1/2 gone around, 1/4
@@ -190,16 +191,21 @@ def _fates(case: Case) -> dict[int, _Fate]:
 
 
 def _never(case: Case) -> dict[str, list[int]]:
-    """Tools that failed more than once, and never but found nothing: where. Of steps that call several tools, nothing
-    is said."""
+    """Tools that failed more than once, called in different ways, and never but found nothing: where.
+
+    Of steps that call several tools nothing is said, nor of the same call over and over: a test that goes on failing
+    tells of other steps.
+    """
     failed: dict[str, list[int]] = {}
+    ways: dict[str, set[Hashable]] = {}
     empty: Counter[str] = Counter()
     for t, (step, failure) in enumerate(zip(case.steps, features(case).failures, strict=True)):
         if failure is not None and len(step.tool_calls) == 1:
             name = step.tool_calls[0].name
             failed.setdefault(name, []).append(t)
+            ways.setdefault(name, set()).add(features(case).done[t])
             empty[name] += failure.kind == MISSING
-    return {name: times for name, times in failed.items() if len(times) > 1 and not empty[name]}
+    return {name: times for name, times in failed.items() if len(ways[name]) > 1 and not empty[name]}
 
 
 def _used(case: Case, step: int) -> bool:
