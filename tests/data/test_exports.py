@@ -161,6 +161,7 @@ def test_a_table_of_steps(tmp_path):
     assert rows[2]["credit.grpo"] == "1.0"
     assert (rows[0]["tools"], rows[0]["observation"], rows[0]["evidence.value"]) == ("f", "2", "0.25")
     assert (rows[1]["blame"], rows[1]["blame_by"], rows[1]["blame_error"]) == ("-1", "contrast", "tool_misuse")
+    assert rows[1]["blame_confidence"] == "0.75" and rows[0]["blame_confidence"] == ""
 
 
 def test_a_spreadsheet_runs_no_text(tmp_path):
@@ -299,3 +300,10 @@ def test_bad_requests_are_told(tmp_path):
         export([rollout()], tmp_path / "e.jsonl", "otel_events", what="blam")
     with pytest.raises(DataError, match="no such folder"):
         export([rollout()], tmp_path / "none" / "e.jsonl", "otel_events")
+
+
+def test_an_export_of_nothing_says_what_would_make_something(tmp_path):
+    bare = Rollout(group="p", rollout=0, steps=[Step(text="a")])
+    with pytest.raises(DataError, match="there are no lines of otel_events to write") as error:
+        export([bare], tmp_path / "x.jsonl", "otel_events")
+    assert "first assign -o or diagnose -o" in error.value.hint and list(tmp_path.iterdir()) == []

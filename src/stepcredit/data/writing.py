@@ -214,8 +214,8 @@ def _or_null(values: Iterable[float | None]) -> Iterator[float | None]:
 class _NewFile:
     """A file that takes its name when it is kept; until then a hidden one beside it."""
 
-    def __init__(self, path: str | Path, what: str) -> None:
-        self.path, self._what = Path(path), what
+    def __init__(self, path: str | Path, what: str, hint: str | None = None) -> None:
+        self.path, self._what, self._hint = Path(path), what, hint
         self.count = 0
         self._file: BinaryIO | None = None
         self._temporary: Path | None = None
@@ -238,7 +238,7 @@ class _NewFile:
         if self._file is None:
             return
         if self.count == 0:
-            raise DataError(f"there are no {self._what} to write", file=self.path)
+            raise DataError(f"there are no {self._what} to write", file=self.path, hint=self._hint)
         with placed(self.path):
             self._file.flush()
             if self._temporary is not None:

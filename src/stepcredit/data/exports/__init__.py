@@ -71,7 +71,7 @@ def export(
     given = _options(module, name, options)
     _check_suffix(path, module.SUFFIXES)
     each: Iterable[Rollout] = rollouts.to_records() if isinstance(rollouts, Batch) else rollouts
-    file = _NewFile(path, f"lines of {name}")
+    file = _NewFile(path, f"lines of {name}", "it tells of credit, evidence and blame: first assign -o or diagnose -o")
     sink: Any = None
     failed: object = BaseException
     try:

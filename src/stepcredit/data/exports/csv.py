@@ -1,8 +1,8 @@
 """A table for spreadsheets: a row a step.
 
 Columns: group, rollout, step, outcome, agent, action, text, observation, tools, reward; `credit.<method>` and
-`evidence.<name>` for each that occurs anywhere; blame, blame_by, blame_error, blame_reason (several, of one step, with
-" | " between); trace, span, start, seconds, input_tokens, output_tokens, cost. What is not known is empty. A text that
+`evidence.<name>` for each that occurs anywhere; blame, blame_by, blame_error, blame_confidence, blame_reason (several, of
+one step, with " | " between); trace, span, start, seconds, input_tokens, output_tokens, cost. What is not known is empty. A text that
 a spreadsheet would run as a formula has a ' before it. Texts are cut at `longest` characters. The rows wait in a
 temporary file, as the first line names all columns.
 """
@@ -22,7 +22,7 @@ from stepcredit.data.storage import placed
 SUFFIXES = (".csv",)
 _FIRST = ("group", "rollout", "step", "outcome", "agent", "action", "text", "observation", "tools", "reward")
 _LAST = (
-    *("blame", "blame_by", "blame_error", "blame_reason", "trace", "span", "start", "seconds"),
+    *("blame", "blame_by", "blame_error", "blame_confidence", "blame_reason", "trace", "span", "start", "seconds"),
     *("input_tokens", "output_tokens", "cost"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -73,6 +73,7 @@ def _rows(rollout: Rollout, longest: int) -> Iterator[dict[str, Any]]:
             "blame": " | ".join("" if b.label is None else f"{b.label:g}" for b in blamed) or None,
             "blame_by": " | ".join(b.by for b in blamed) or None,
             "blame_error": " | ".join(b.error for b in blamed if b.error) or None,
+            "blame_confidence": " | ".join(f"{b.confidence:g}" for b in blamed if b.confidence is not None) or None,
             "blame_reason": " | ".join(b.reason for b in blamed if b.reason) or None,
         }
         if origin is not None:
