@@ -1,10 +1,10 @@
 """A table for spreadsheets: a row a step.
 
 Columns: group, rollout, step, outcome, agent, action, text, observation, tools, reward; `credit.<method>` and
-`evidence.<name>` for each that occurs anywhere; blame, blame_by, blame_error, blame_confidence, blame_reason (several, of
-one step, with " | " between); trace, span, start, seconds, input_tokens, output_tokens, cost. What is not known is empty. A text that
-a spreadsheet would run as a formula has a ' before it. Texts are cut at `longest` characters. The rows wait in a
-temporary file, as the first line names all columns.
+`evidence.<name>` for each that occurs anywhere; blame, blame_by, blame_error, blame_confidence, blame_reason (several,
+of one step, with " | " between); trace, span, start, seconds, input_tokens, output_tokens, cost. What is not known is
+empty. A text that a spreadsheet would run as a formula has a ' before it. Texts are cut at `longest` characters. The
+rows wait in a temporary file, as the first line names all columns.
 """
 
 import csv as _csv
