@@ -182,7 +182,7 @@ def names(page):
 @pytest.mark.parametrize(("viewport", "scheme"), [((1440, 900), "dark"), ((390, 844), "light")])
 def test_boards_show_rows_best_first_with_baselines_marked(show, viewport, scheme):  # noqa: F811
     page = show(parts(bench=boards()), "#/bench", viewport=viewport, scheme=scheme)
-    assert page.locator("h1").inner_text() == "Exact"
+    assert page.locator("h1").inner_text() == "About exact"
     assert "Higher is better. Bars: 90% intervals." in page.locator(".page-head").inner_text()
     assert names(page) == ["salt", "grpo", "random", "<b>bold<"]
     assert page.locator("tr.baseline .badge").inner_text().strip().endswith("baseline")
@@ -210,7 +210,7 @@ def test_boards_are_filtered_sorted_and_walked_and_baselines_always_stay(show): 
     assert page.locator(".boards-count").inner_text() == "1 method of 3, 1 baseline, which always stay"
     page.get_by_label("Names with").fill("")
     page.get_by_label("Measured on").select_option("1")
-    until(page, "document.querySelector('h1').textContent === 'Calls'")
+    until(page, "document.querySelector('h1').textContent === 'About calls'")
     page.get_by_label("Order").select_option("")
     until(page, "document.querySelector('.pdots tbody .clip').textContent === 'salt'")
     assert "Lower is better. No intervals are told." in page.locator(".page-head").inner_text()

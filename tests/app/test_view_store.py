@@ -481,3 +481,22 @@ def test_the_credit_of_the_file_stands_first_and_is_shown_as_it_is(opened):
     credit = query.run(1)["credit"]
     assert credit["mine of the file"]["values"] == [0.0, None, -0.5]
     assert credit["gigpo of the file"]["values"] == [7.0] * 3 != credit["gigpo"]["values"]
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_told_by_its_own_words(tmp_path, monkeypatch):
+    (tmp_path / "runs.jsonl").write_text('{"what": "is this"}\n')
+    made = Store(Order((str(tmp_path / "runs.jsonl"),)), cache_folder(tmp_path / "cache"))
+    made.start()
+    here, heads = read_head, []
+
+    def late(folder):
+        """As if the process wrote and ended right after a first look."""
+        heads.append(here(folder) if heads or made._process.poll() is not None else None)
+        if len(heads) == 1:
+            made._process.wait()
+        return heads[-1]
+
+    monkeypatch.setattr(store, "read_head", late)
+    with pytest.raises(StepCreditError, match=r"runs\.jsonl.*no format fits"):
+        waited(made, lambda k: False)
+    made.drop()

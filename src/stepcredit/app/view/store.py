@@ -143,10 +143,11 @@ class Store:
         Raises:
             StepCreditError: it ended with an error.
         """
+        # Asked first: what a process wrote before its end is there once it has ended.
+        status = None if self._process is None else self._process.poll()
         kept = read_head(self.folder)
         if self.ready:
             return kept
-        status = None if self._process is None else self._process.poll()
         if kept is not None and kept.error is not None:
             raise StepCreditError(kept.error, hint=kept.hint)
         if kept is not None and kept.done:

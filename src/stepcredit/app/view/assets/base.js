@@ -53,6 +53,9 @@ globalThis.SC = (() => {
   const digits = (v) =>
     v === 0 ? "0" : far(Math.abs(v)) ? v.toExponential(1).replace("e+", "e") : String(+v.toPrecision(4));
   const DASH = "–";
+  /* Sums of floats that cancel leave 1e-16 and the like: nothing beside the scale, or beside 1 where none is given. */
+  const slight = (v, scale) => v !== 0 && Math.abs(v) < (scale ? Math.max(NOISE, 1e-3 * scale) : NOISE);
+  const NOISE = 1e-9;
   SC.fmt = {
     minus,
     count: (n) => (given(n) ? Number(n).toLocaleString("en-US") : DASH),
@@ -65,9 +68,10 @@ globalThis.SC = (() => {
     /** A number with its sign; "not judged" for none. */
     signed: (v) => (given(v) ? (v > 0 ? "+" : "") + minus(digits(v)) : "not judged"),
     plain: (v) => (!given(v) ? DASH : typeof v === "number" ? minus(digits(v)) : SC.say(v)),
-    /** At most 6 signs, for cells. */
-    short: (v) => {
+    /** At most 6 signs, for cells; "≈0" for what is nothing beside the scale. */
+    short: (v, scale) => {
       if (!given(v)) return "·";
+      if (slight(v, scale)) return "≈0";
       const size = Math.abs(v),
         places = size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
       const out =
@@ -95,22 +99,28 @@ globalThis.SC = (() => {
           : n < 1e6
             ? `${(n / 1000).toFixed(n < 1e4 ? 1 : 0)}k`
             : `${(n / 1e6).toFixed(1)}M`,
-    when: (s) => (given(s) ? new Date(s * 1000).toISOString().replace("T", " ").slice(0, 16) : DASH),
+    /** A time as clocks show it where the page is read. */
+    when: (s) => {
+      if (!given(s)) return DASH;
+      const d = new Date(s * 1000),
+        two = (x) => String(x).padStart(2, "0");
+      return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`;
+    },
   };
 
-  /* Color of credit: five levels a side, "0" only for exactly 0, "x" for not judged. */
+  /* Color of credit: five levels a side, "0" for 0 and what is next to it, "x" for not judged. */
 
   SC.level = (v, scale) =>
     !given(v) || Number.isNaN(v)
       ? "x"
-      : v === 0
+      : v === 0 || slight(v, scale)
         ? "0"
         : String(Math.sign(v) * Math.max(1, Math.ceil(Math.min(1, Math.abs(v) / (scale || 1)) * 5)));
   /** The size at which colors end: the 98th percentile of sizes over several lists. */
   SC.scale = (...lists) => {
     const sizes = lists
       .flat()
-      .filter((v) => given(v) && v !== 0)
+      .filter((v) => given(v) && Math.abs(v) >= NOISE)
       .map(Math.abs)
       .sort((a, b) => a - b);
     return sizes.length ? sizes[Math.ceil(0.98 * sizes.length) - 1] : 1;
@@ -232,7 +242,7 @@ globalThis.SC = (() => {
   SC.go = (hash, { replace = false } = {}) => {
     if (hash === location.hash) return;
     if (replace) {
-      history.replaceState(null, "", hash);
+      history.replaceState(history.state, "", hash);
       dispatchEvent(new HashChangeEvent("hashchange"));
     } else location.hash = hash;
   };

@@ -14,6 +14,9 @@
   const upper = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
   const placeOf = (b) => [b.source ?? "", b.suite ?? "", b.where ?? (given(b.suite) ? "" : b.title)].join("\n");
 
+  /** What a figure is, in the board's own words: a doc that goes on from the name of the figure is told with it. */
+  const titleOf = (b) =>
+    upper(!b.doc ? b.metric : /^(?:of|by|with|to|over|between|per|in|at|from)\b/.test(b.doc) ? `${b.metric} ${b.doc}` : b.doc);
   /** Rows in the order asked for; "surest": by the end of the interval that speaks against the row. */
   function sorted(board, sort) {
     const sign = board.better === "lower" ? 1 : -1,
@@ -51,18 +54,37 @@
     const rows = sorted(board, sort).filter((r) => r.baseline || String(r.name).toLowerCase().includes(words)),
       methods = rows.filter((r) => !r.baseline).length;
     const several = new Set(places.map((p) => p[0].source)).size > 1;
-    const name = ([b]) => [several && b.source, b.suite, b.where].filter(Boolean).join(" · ") || b.title;
-    return html`<div class="page boards"><header class="page-head"><div><h1 class="isolate">${say(upper(board.metric))}</h1>
+    const name = ([b]) => [b.suite, b.where].filter(Boolean).join(" · ") || b.title,
+      part = (query.on ?? "").toLowerCase(),
+      fits = (p) => `${p[0].source} ${name(p)}`.toLowerCase().includes(part),
+      listed = places.map((p, i) => [i, p]).filter(([i, p]) => i === at || fits(p)),
+      hits = places.filter(fits).length;
+    const options = (some) => some.map(([i, p]) => html`<option key=${i} value=${String(i)}>${say(name(p))}</option>`);
+    const files = [...new Set(listed.map(([, p]) => p[0].source ?? ""))];
+    return html`<div class="page boards"><header class="page-head"><div><h1 class="isolate">${say(titleOf(board))}</h1>
       <p>${[
-        `${say(upper([board.suite, board.where].filter(Boolean).join(", ")))}${board.doc ? ":" : "."}`,
-        board.doc && `${say(board.doc)}.`,
+        `${say(upper([board.suite, board.where].filter(Boolean).join(", ")))}.`,
         `${board.better === "lower" ? "Lower" : "Higher"} is better.`,
         board.interval ? `Bars: ${say(board.interval)}${/^\d+%$/.test(board.interval) ? " intervals" : ""}.` : "No intervals are told.",
       ]
         .filter(Boolean)
         .join(" ")}</p></div></header>
-      <div class="plot-tools"><${SC.Select} label="Measured on" options=${places.map((p, i) => [String(i), name(p)])}
-        value=${String(at)} onChange=${(v) => SC.setQuery({ at: v })} />
+      <div class="plot-tools"><label class="field"><span aria-hidden="true">Measured on</span>
+        <select aria-label="Measured on" value=${String(at)} onChange=${(e) => SC.setQuery({ at: e.target.value })}>${
+          several
+            ? files.map(
+                (f) => html`<optgroup key=${f} label=${say(f)}>
+                ${options(listed.filter(([, p]) => (p[0].source ?? "") === f))}</optgroup>`,
+              )
+            : options(listed)
+        }</select></label>
+        ${
+          places.length > 8 &&
+          html`<label class="field"><span role="status">Boards with${
+            part && `: ${fmt.count(hits)} of ${fmt.count(places.length)}`
+          }</span><input type="search" aria-label="Boards with" value=${query.on ?? ""}
+          onInput=${(e) => SC.setQuery({ on: e.target.value || null })} /></label>`
+        }
         <${SC.Select} label="Figure" options=${place.map((b) => [b.figure ?? b.metric, b.metric])}
         value=${board.figure ?? board.metric} onChange=${(v) => SC.setQuery({ figure: v })} />
         <${SC.Select} label="Order" options=${SORTS} value=${sort} onChange=${(v) => SC.setQuery({ sort: v || null })} />

@@ -48,7 +48,7 @@
 
   /** Says that files have changed since they were read. */
   function News() {
-    const { state, news, runs } = SC.useStore(),
+    const { state, news, runs, gone } = SC.useStore(),
       [asked, ask] = useState({});
     const again = async () => {
       ask({ busy: true });
@@ -61,6 +61,9 @@
         ask({ error: error.message });
       }
     };
+    if (gone)
+      return html`<div class="news bad" role="status"><p>${say(gone.message)} What is shown stays; what is new does not come.</p>
+        <button type="button" onClick=${() => listen().catch((error) => SC.put({ error }))}>Try again</button></div>`;
     const error = asked.error ?? (runs && state?.reading?.error);
     if (state?.reading?.done === false || (!news?.traces && !error)) return null;
     return html`<div class=${`news ${error ? "bad" : ""}`} role="status">
@@ -70,9 +73,11 @@
 
   const SHOWN = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
   function Help({ onClose }) {
-    const node = useRef();
+    const node = useRef(),
+      close = useRef();
     useEffect(() => {
       node.current.showModal();
+      close.current.focus({ preventScroll: true });
     }, []);
     const [single, setSingle] = useState(SC.keep.get("keys") !== "off");
     const parts = new Map();
@@ -92,7 +97,7 @@
       )}</div>
       <form method="dialog" class="help-end"><label><input type="checkbox" checked=${single}
         onChange=${(e) => keep(e.target.checked)} /> Keys of a single letter</label>
-        <button class="strong">Close</button></form></dialog>`;
+        <button class="strong" ref=${close}>Close</button></form></dialog>`;
   }
 
   function App() {
@@ -119,7 +124,7 @@
     SC.useKeys("Everywhere", [
       ["?", "these keys", () => setHelp(true)],
       ["t", "colors: system, light, dark", turn],
-      ["1 2 3 4 5 6", "the screens in the bar", open],
+      [shown.map((_, i) => i + 1).join(" "), "the screens in the bar", open],
     ]);
     useEffect(() => {
       document.title = [SC.screens.get(route.name)?.title?.(route) ?? "", state?.title ?? "", "stepcredit"]
@@ -128,12 +133,14 @@
         .join(" · ");
     });
     useEffect(() => {
+      const { place } = visit;
+      if (place && !place.row && route.name !== "run") reach(place); // a run goes to its step by itself
       if (first.current) {
         first.current = false;
         return;
       }
-      scrollTo(0, 0);
-      main.current?.focus({ preventScroll: true });
+      if (!place || route.name === "run") scrollTo(0, 0);
+      if (!place?.focus || route.name === "run") main.current?.focus({ preventScroll: true });
     }, [route.name, route.args.slice(0, { run: 2, tree: 1 }[route.name]).join("/")]);
     const screen = SC.screens.get(route.name);
     const share = state && !state.reading?.done ? (state.reading?.share ?? 0.05) : null;
@@ -199,15 +206,20 @@
     await look();
   }
   /* Files that change while the page is open: traces are read again when somebody says so, trees and training at once. */
+  let failed = 0;
   async function listen() {
     const { state, error, news: before } = SC.store;
     if (document.hidden || error || state?.reading?.done !== true) return;
     let news;
     try {
       news = await SC.api.ask("/api/news");
-    } catch {
-      return; // the server is gone for now: what is asked for next says so
+    } catch (gone) {
+      failed += 1; // one answer that does not come is no news
+      if (failed === 2) SC.put({ gone });
+      return;
     }
+    failed = 0;
+    if (SC.store.gone) SC.put({ gone: null });
     if (news.version !== state.read) await follow();
     else if (before && news.files !== before.files) {
       for (const path of ["/api/tree", "/api/dynamics", "/api/bench"]) SC.api.forget(path);
@@ -215,6 +227,27 @@
       SC.announce("Files have changed; this is what they hold now");
     } else if (before?.traces !== news.traces) SC.put({ news });
   }
+
+  /* The place of a visit is noted while its screen still stands, before anything is drawn anew. */
+  history.scrollRestoration = "manual";
+  const visit = { place: null };
+  /* Down to where a visit left off, as soon as what is drawn is long enough, unless somebody moves first. */
+  function reach(place, tries = 60) {
+    if (SC.places.wanted !== place) return;
+    scrollTo(0, place.y);
+    if (scrollY < place.y - 1 && tries) requestAnimationFrame(() => reach(place, tries - 1));
+  }
+  const arrive = () => {
+    SC.places.arrive();
+    visit.place = SC.places.wanted;
+  };
+  arrive();
+  addEventListener("hashchange", () => {
+    if (history.state?.entry === SC.places.here()) return;
+    SC.places.note();
+    arrive();
+  });
+  addEventListener("pagehide", SC.places.store);
 
   const root = document.getElementById("app");
   root.replaceChildren();

@@ -95,8 +95,8 @@
         part.mine === 0 && part.theirs === 0
           ? "They part at the first step."
           : part.mine === part.theirs
-            ? `Up to step ${part.mine} both did the same. Then:`
-            : `Both came to the same state before step ${part.mine} here and step ${part.theirs} there. Then:`
+            ? `Up to step ${part.mine} both did the same; here is what came then.`
+            : `Both came to the same state before step ${part.mine} here and step ${part.theirs} there; here is what came then.`
       }${by && html` <span class="compare-by">The numbers: ${by.kind === "credit" ? "credit" : "blame"} by <b>${by.title}</b>.</span>`}</p>
       <div class="sides"><${Side} run=${run} steps=${steps} from=${part.mine} title="This run" folds=${folds[0]}
         by=${by?.key} focus=${focus} /><${Side} run=${data} steps=${theirs} from=${part.theirs} title="The other run"

@@ -4,7 +4,7 @@
   /* Which runs are shown, and in which order: the address says it.
 
      SC.filterRuns(runs, query, hits) -> rows   SC.sortRuns(runs, rows, sort) -> rows   SC.tally(values) -> [[name, count], …]
-     SC.useSearch(q, runs)   Filters {runs, query, found, rows} */
+     SC.useSearch(q, runs)   SC.filtersOf(query) -> names of those that are set   Filters {runs, query, found, rows, orders: [[sort, words], …]} */
 
   const { html, fmt, given, say, useState, useEffect, useMemo, useRef } = SC;
 
@@ -82,7 +82,8 @@
 
   /** Runs whose texts hold q: {hits: Map row -> {step, where, snippet}, total, cut, busy, error}. */
   SC.useSearch = function useSearch(q, runs) {
-    const [found, set] = useState({ q: "", hits: null });
+    const [found, set] = useState({ q: "", hits: null }),
+      [round, again] = useState(0);
     useEffect(() => {
       if (!q || q.length < 2 || !runs) {
         set({ q: "", hits: null });
@@ -111,8 +112,8 @@
         asked.abort();
         clearTimeout(timer);
       };
-    }, [q, runs]);
-    return found;
+    }, [q, runs, round]);
+    return { ...found, retry: () => again(round + 1) };
   };
 
   /** What the most failed runs have in common: a row of filters. */
@@ -120,14 +121,15 @@
     const { state } = SC.useStore(),
       errors = useMemo(() => SC.tally(runs.columns.error ?? []).slice(0, 5), [runs]);
     if (!errors.length) return null;
-    return html`<p class="common"><span class="quiet">Most common</span>${errors.map(
+    return html`<p class="common"><span class="quiet">Most common errors</span>${errors.map(
       ([name, n]) => html`<button key=${name} type="button" class="chip" aria-pressed=${query.error === name}
       onClick=${() => SC.setQuery({ error: query.error === name ? null : name })}>
         ${say(SC.title(state, name))} <small class="num">${fmt.count(n)}</small></button>`,
     )}</p>`;
   }
 
-  SC.Filters = function Filters({ runs, query, found, rows }) {
+  SC.filtersOf = (query) => ["q", "outcome", "task", "agent", "tool", "error", "lint", "marks"].filter((k) => query[k]);
+  SC.Filters = function Filters({ runs, query, found, rows, orders }) {
     const { state, marks } = SC.useStore(),
       c = runs.columns,
       box = useRef();
@@ -159,7 +161,8 @@
       ["yes", "with"],
       ["no", "without"],
     ];
-    const used = ["q", "outcome", "task", "agent", "tool", "error", "lint", "marks"].filter((k) => query[k]);
+    const used = SC.filtersOf(query),
+      narrow = SC.useMedia("(max-width: 920px)"); // no head of a table to press
     const select = (label, name, options, all) =>
       html`<${SC.Select} bare=${true} label=${label} all=${all} value=${query[name]} onChange=${pick(name)}
         options=${options} />`;
@@ -208,7 +211,7 @@
               ["yes", "With lint findings"],
               ["no", "Without lint findings"],
             ],
-            "Lint or none",
+            "Any lint state",
           )
         }
         ${
@@ -220,7 +223,7 @@
               ["yes", "Marked"],
               ["no", "Not marked"],
             ],
-            "Marked or not",
+            "Any marks",
           )
         }</div></details></form>
       <div class="under"><p class="found quiet" role="status">${
@@ -232,7 +235,7 @@
                 : `${fmt.count(rows.length)} of ${fmt.plural(runs.n, "run")}`
             }${
               found.cut ? `; the first ${fmt.count(found.hits?.size ?? 0)} with these words` : ""
-            }${found.error ? `; the texts could not be searched: ${say(found.error.message)}` : ""}`
+            }${found.error && rows.length ? `; the texts could not be searched: ${say(found.error.message)}` : ""}`
       }
         ${
           used.length > 0 &&
@@ -240,6 +243,12 @@
             setTyped("");
             SC.setQuery(Object.fromEntries(used.map((k) => [k, null])));
           }}>clear</button>`
-        }</p><${Common} runs=${runs} query=${query} /></div>`;
+        }</p>${
+          narrow &&
+          html`<label class="field inline sort-by"><span>Sort by</span><select value=${query.sort ?? ""}
+            onChange=${(e) => SC.setQuery({ sort: e.target.value || null })}><option value="">as read</option>${orders.map(
+              ([sort, words]) => html`<option key=${sort} value=${sort}>${words}</option>`,
+            )}</select></label>`
+        }<${Common} runs=${runs} query=${query} /></div>`;
   };
 })();

@@ -5,7 +5,10 @@
 
      VirtualList  {count, estimate, item(i) -> vnode, own?: scrolls itself instead of the window, inset?: height of what
                   covers the top, handle?: ref that receives {scrollTo(i, offset?), show(i), first()}, again?: begin anew when
-                  this changes, className, role, label, …} */
+                  this changes, keeps?: name(i), then a visit back finds the place again, className, role, label, …}
+     SC.places    where each visit left off, by its entry of the history: note() when it is left, arrive() at the next, here()
+                  -> its entry, store() for when the page is read anew; wanted: the place still to be found, null on a
+                  forward visit or once somebody moved */
 
   const { html, useEffect, useLayoutEffect, useRef } = SC;
 
@@ -47,6 +50,74 @@
   }
   SC.Heights = Heights;
 
+  const FREES = ["wheel", "touchstart", "pointerdown", "keydown"];
+
+  /* Where each visit left off: the row at the top, how far down it stands, and what in a row had the focus. Known by entry
+     of the history, since the state of an entry that was left can no longer be written. */
+  const stored = () => {
+    try {
+      return Object.entries(JSON.parse(sessionStorage.getItem("stepcredit.places")) ?? {});
+    } catch {
+      return [];
+    }
+  };
+  const places = new Map(stored()),
+    entry = () => history.state?.entry;
+  let here,
+    list = null,
+    pressed = null;
+  const rowOf = (node) => node?.closest?.(".vitem[data-name]") ?? null;
+  const LINKS = "a, button";
+  SC.places = {
+    wanted: null,
+    note() {
+      const active = rowOf(document.activeElement) ?? (pressed?.isConnected ? pressed : null);
+      const at = active && Math.max(0, [...active.querySelectorAll(LINKS)].indexOf(document.activeElement));
+      places.set(here, { y: scrollY, row: list?.() ?? null, focus: active && [active.dataset.name, at] });
+    },
+    arrive() {
+      const back = entry() !== undefined && places.has(entry());
+      if (entry() === undefined) history.replaceState({ ...history.state, entry: `${Date.now()}.${Math.random()}` }, "");
+      here = entry();
+      pressed = focusing = null;
+      SC.places.wanted = back ? places.get(here) : null;
+    },
+    here: () => here,
+    store() {
+      SC.places.note();
+      try {
+        sessionStorage.setItem("stepcredit.places", JSON.stringify(Object.fromEntries([...places].slice(-100))));
+      } catch {
+        /* a page from a file may be refused it: then a page that is read anew begins at its top */
+      }
+    },
+  };
+  addEventListener(
+    "click",
+    (event) => {
+      pressed = rowOf(event.target);
+    },
+    true,
+  );
+  for (const name of FREES)
+    addEventListener(
+      name,
+      () => {
+        SC.places.wanted = focusing = null;
+      },
+      { passive: true, capture: true },
+    );
+  /* The row may come late, and leave and come again while heights become known. */
+  let focusing = null;
+  function focusIn(focus, tries = 60) {
+    if (focusing !== focus) return;
+    const [name, at] = focus,
+      row = document.querySelector(`.vitem[data-name="${CSS.escape(name)}"]`),
+      links = row?.querySelectorAll(LINKS);
+    if (links?.length && !row.contains(document.activeElement)) (links[at] ?? links[0]).focus({ preventScroll: true });
+    if (tries) requestAnimationFrame(() => focusIn(focus, tries - 1));
+  }
+
   /** A list of which only what is seen is in the page. The item at the top stays put while heights become known. */
   SC.VirtualList = ({
     count,
@@ -58,6 +129,7 @@
     className = "",
     label,
     again,
+    keeps,
     ...rest
   }) => {
     const outer = useRef(),
@@ -144,15 +216,44 @@
       seen.observe(inner.current, { childList: true });
       target.addEventListener("scroll", look, { passive: true });
       addEventListener("resize", look);
-      for (const name of ["wheel", "touchstart", "pointerdown"]) target.addEventListener(name, free, { passive: true });
+      for (const name of FREES) target.addEventListener(name, free, { passive: true, capture: true });
       return () => {
         sizes.disconnect();
         seen.disconnect();
         target.removeEventListener("scroll", look);
         removeEventListener("resize", look);
-        for (const name of ["wheel", "touchstart", "pointerdown"]) target.removeEventListener(name, free);
+        for (const name of FREES) target.removeEventListener(name, free, { capture: true });
       };
     }, [self]);
+    useEffect(() => {
+      if (!keeps) return undefined;
+      const tell = () => {
+        const { start } = view(),
+          i = self.heights.at(start + inset);
+        return count && start + inset > 0 ? { name: String(keeps(i)), offset: self.heights.top(i) - start } : null;
+      };
+      list = tell;
+      return () => {
+        if (list === tell) list = null;
+      };
+    });
+    useLayoutEffect(() => {
+      const place = keeps && SC.places.wanted;
+      if (!place) return;
+      if (!place.row) {
+        if (place.focus) focusIn((focusing = place.focus));
+        return;
+      }
+      for (let i = 0; i < count; i++) {
+        if (String(keeps(i)) !== place.row.name) continue;
+        SC.places.wanted = null;
+        self.anchor = { i, offset: place.row.offset };
+        self.held = true;
+        redraw();
+        if (place.focus) focusIn((focusing = place.focus));
+        return;
+      }
+    }, [self, Boolean(keeps)]);
     if (handle) {
       handle.current = {
         scrollTo(i, offset = inset) {
@@ -173,7 +274,7 @@
     }
     const shown = [];
     for (let i = self.from; i < Math.min(self.to, count); i++)
-      shown.push(html`<div class="vitem" role="presentation" data-i=${i} key=${i}>${item(i)}</div>`);
+      shown.push(html`<div class="vitem" role="presentation" data-i=${i} data-name=${keeps ? String(keeps(i)) : null} key=${i}>${item(i)}</div>`);
     return html`<div class=${`vlist ${own ? "own" : ""} ${className}`} ref=${outer} aria-label=${label} ...${rest}>
       <div class="vspace" role="presentation" style=${{ height: `${self.heights.top(count)}px` }}>
         <div class="vshown" role="presentation" ref=${inner}

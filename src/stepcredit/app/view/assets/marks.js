@@ -278,7 +278,7 @@
             <p class="quiet marks-labels">The runs with their labels: <code>stepcredit view FILES --marks
             marks.jsonl --export-labels labels.jsonl</code></p></div></div>
       <section aria-labelledby="agree"><h2 id="agree">Agreement</h2><${Agreement} /></section>
-      <section aria-labelledby="list"><div class="marks-head"><h2 id="list">${fmt.plural(shown.length, "mark")}</h2>
+      <section aria-label="All marks"><div class="marks-head">${shown.length > 0 && html`<h2>${fmt.plural(shown.length, "mark")}</h2>`}
         ${
           raters.length > 1 &&
           html`<${SC.Select} label="Rater" all="all" value=${query.rater}
@@ -287,15 +287,16 @@
         ${
           !shown.length
             ? html`<${SC.Blank} inner=${true}
-              title="No marks yet">Open a run, choose a step and press <kbd>r</kbd> for right, <kbd>e</kbd> for wrong or <kbd>u</kbd> for neutral.<//>`
+              title="No marks yet"><span class="with-keys">Open a run, choose a step and press <kbd>r</kbd> for right, <kbd>e</kbd> for wrong or <kbd>u</kbd> for neutral.</span><span
+              class="by-touch">Open a run, choose a step and mark it right, wrong or neutral.</span><//>`
             : html`<${SC.VirtualList} role="list" label="Marks" count=${shown.length} estimate=${58} inset=${64}
-              again=${shown} item=${(k) => {
+              again=${shown} keeps=${(k) => `${shown[k].id}/${shown[k].step}/${shown[k].rater}`} item=${(k) => {
                 const m = shown[k],
                   row = runs?.row(m.id);
                 return html`<div role="listitem" class="mark-row"><${SC.MarkBadge} mark=${m} />
-                  <a class="clip isolate" href=${SC.runHash(m.id, m.step)}>${
-                    row === undefined ? say(m.id) : `${say(runs.at("group", row))} / ${say(runs.at("rollout", row))}`
-                  }, step ${m.step}</a>
+                  <a class="mark-at" href=${SC.runHash(m.id, m.step)}><span>step ${m.step} · <bdi>${
+                    row === undefined ? say(m.id) : say(runs.at("rollout", row))
+                  }</bdi></span>${row !== undefined && html` <small class="clip isolate">${say(runs.at("group", row))}</small>`}</a>
               <span class="mark-words">${m.error ? html`<b>${say(SC.title(SC.store.state, m.error))}</b> ` : ""}
                 <span dir="auto">${say(m.note ?? "")}</span></span><small class="num">${fmt.when(m.time)}</small>
                 </div>`;

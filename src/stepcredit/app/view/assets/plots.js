@@ -25,6 +25,15 @@
       out.push(+(k * step).toPrecision(12));
     return out;
   };
+  /** Words of the ticks of an axis, all with the same places. */
+  const ticked = (at, unit) => {
+    const scale = unit === "share" ? 100 : 1,
+      shown = at.map((t) => +(t * scale).toPrecision(12)),
+      places = Math.max(...shown.map((t) => (String(t).split(".")[1] ?? "").length));
+    if ((unit in FORMS && unit !== "share") || places > 4 || shown.some((t) => String(t).includes("e") || Math.abs(t) >= 1e4))
+      return at.map(number(unit));
+    return shown.map((t) => `${fmt.minus(t.toFixed(places))}${unit === "share" ? "%" : ""}`);
+  };
   /** [low, high] that holds the values, on round numbers; from 0 where that is near. */
   const range = (values, unit) => {
     let low = Math.min(...values),
@@ -163,8 +172,9 @@
       aside = names && width > 460 ? Math.min(150, 14 + longest * 6.4) : 14;
     const [low, high] = range(seen, unit),
       [from, to] = [Math.min(...places), Math.max(...places)],
-      marks = ticks(low, high, 4);
-    const left = 12 + Math.max(...marks.map((t) => form(t).length)) * 6.6,
+      marks = ticks(low, high, 4),
+      named = ticked(marks, unit);
+    const left = 12 + Math.max(...named.map((t) => t.length)) * 6.6,
       right = width - aside,
       top = 10,
       bottom = height - 26;
@@ -188,8 +198,8 @@
         role="group" aria-label=${say(`${title}: a line over ${axis}. Last: ${summary.join("; ")}`)} onKeyDown=${walk}>
       <title>${say(title)}</title><desc>${say(`${doc ?? ""} Arrow keys walk over the points.`)}</desc>
       <g class="plot-grid" aria-hidden="true">${marks.map(
-        (t) => html`<line x1=${left} x2=${right} y1=${y(t)} y2=${y(t)} class=${t === 0 ? "zero" : ""} />
-        <text x=${left - 7} y=${y(t) + 4} text-anchor="end">${form(t)}</text>`,
+        (t, k) => html`<line x1=${left} x2=${right} y1=${y(t)} y2=${y(t)} class=${t === 0 ? "zero" : ""} />
+        <text x=${left - 7} y=${y(t) + 4} text-anchor="end">${named[k]}</text>`,
       )}
       ${xticks(from, to, right - left).map(
         (t) => html`<line class="tick" x1=${x(t)} x2=${x(t)} y1=${bottom} y2=${bottom + 4} />
@@ -229,8 +239,11 @@
   }
   const cut = (text, most) => (text.length > most ? `${text.slice(0, Math.max(1, most - 1))}…` : text);
   const xticks = (from, to, width) => {
-    const some = ticks(from, to, Math.max(2, Math.floor(width / 70)));
-    return Number.isInteger(from) && Number.isInteger(to) ? some.filter(Number.isInteger) : some;
+    const all = ticks(from, to, Math.max(2, Math.floor(width / 70))),
+      some = Number.isInteger(from) && Number.isInteger(to) ? all.filter(Number.isInteger) : all,
+      last = some.at(-1);
+    if (!(last < to)) return some;
+    return [...(to - last < (some[1] - some[0]) * 0.6 ? some.slice(0, -1) : some), to];
   };
   function table(series, form) {
     const at = [...new Set(series.flatMap((s) => s.at))].sort((a, b) => a - b),

@@ -19,7 +19,7 @@
   const FLAT = "the same number on every step: it says only how the run ended";
   function Source({ sources, source, onSource }) {
     if (!sources.length) return null;
-    const flat = source ? SC.flat(source) : sources.some(SC.flat);
+    const flat = source && SC.flat(source);
     const group = (label, want) => {
       const some = sources.filter(want);
       return (
@@ -37,10 +37,31 @@
       </label>${flat && html`<small class="quiet flat-told">${FLAT}</small>`}`;
   }
 
+  /** The task of a run: its first lines, and all of it once they are clicked. */
+  function Title({ run }) {
+    const [all, setAll] = useState(false),
+      [cut, setCut] = useState(false),
+      node = useRef(),
+      task = say(SC.store.runs?.at("task", SC.store.runs.row(run.id)) ?? run.task ?? `Run ${run.rollout}`),
+      whole = say(run.task ?? "").length > task.length ? say(run.task) : task;
+    useLayoutEffect(() => {
+      if (!all) setCut(node.current.scrollHeight > node.current.clientHeight + 2 || whole.length > 600);
+    });
+    return html`<h1 ref=${node} class=${`isolate ${all ? "" : "lines2"}`} onClick=${() =>
+      cut && !getSelection().toString() && setAll(!all)}>${all ? SC.line(whole, 4000) : SC.line(task, 600)}</h1>
+      ${
+        cut &&
+        html`<p><button type="button" class="text" aria-expanded=${all} onClick=${() => setAll(!all)}>${
+          all ? "Less of the task" : "All of the task"
+        }</button></p>`
+      }`;
+  }
+
   function Loaded({ run, step, query }) {
     const { state } = SC.useStore(),
       redraw = SC.useRedraw(),
-      narrow = SC.useMedia("(max-width: 1160px)");
+      narrow = SC.useMedia("(max-width: 1160px)"),
+      phone = SC.useMedia("(max-width: 720px)");
     const steps = useMemo(() => new SC.Steps(run.id, run.n, redraw), [run]);
     const [folds, setFolds] = useState(() => new Map()),
       list = useRef(),
@@ -60,14 +81,19 @@
       selected = named ?? worst ?? (run.n ? 0 : null);
     const [sheet, setSheet] = useState(false),
       [find, setFind] = useState(null),
-      [seen, setSeen] = useState(0);
+      [seen, setSeen] = useState(0),
+      opener = useRef(null),
+      up = narrow && sheet;
     const side = useRef(),
       head = 52 + (narrow ? (side.current?.offsetHeight ?? 84) + 8 : 14);
 
     const select = (i, { quiet: still = false, open = false } = {}) => {
       if (i < 0 || i >= run.n) return;
       quiet.current = still;
-      if (open || (narrow && !still)) setSheet(open);
+      if (open || (narrow && !still)) {
+        if (open && !sheet) opener.current = document.activeElement;
+        setSheet(open);
+      }
       SC.go(SC.to("run", ...SC.parse(SC.runHash(run.id)).args, String(i), SC.parse(SC.runHash(run.id)).query), {
         replace: given(named),
       });
@@ -83,6 +109,16 @@
       if (given(named))
         SC.announce(`Step ${fmt.nth(named, run.n)}${source ? `, ${fmt.signed(source.values[named])}` : ""}`);
     }, [named]);
+    useEffect(() => {
+      if (up) panel.current?.querySelector(".panel-close")?.focus({ preventScroll: true });
+    }, [up]);
+    const closeSheet = () => {
+      const back = opener.current;
+      setSheet(false);
+      requestAnimationFrame(() =>
+        (back?.isConnected && back.matches("button, a") ? back : document.querySelector(".step.selected .step-open"))?.focus({ preventScroll: true }),
+      );
+    };
     const choose = (key) => {
       setWanted(key);
       SC.keep.set("source", key);
@@ -152,7 +188,7 @@
         "close what is open",
         () => {
           if (find !== null) setFind(null);
-          else if (sheet) setSheet(false);
+          else if (sheet) closeSheet();
           else if (query.with) SC.setQuery({ with: null });
           else return false;
           return true;
@@ -166,9 +202,10 @@
       selected,
       worst,
       steps,
+      narrow,
       onSelect: (i, how) => select(i, { quiet: true, open: narrow && !how?.quiet }),
     };
-    const findings = (run.lint ?? []).filter((f) => !given(f.step));
+    const findings = (run.lint ?? []).filter((f) => !given(f.step) && f.severity !== "info");
     const facts = [
       fmt.plural(run.n, "step"),
       ...Object.entries(run.rewards ?? {}).map(([k, v]) => `${say(k)} ${fmt.plain(v)}`),
@@ -176,6 +213,7 @@
         .filter(([, v]) => typeof v !== "object")
         .map(([k, v]) => `${say(k)} ${fmt.plain(v)}`),
     ];
+    const title = html`<${Title} run=${run} /><p class="quiet">${facts.join(" · ")}</p>`;
     return html`<div class="page run"><div class="run-head"><div class="run-title"><p class="crumbs">
       <a href="#/runs">Runs</a><span aria-hidden="true"> / </span>${
         SC.screens.has("group") && run.siblings.length > 0
@@ -184,13 +222,14 @@
       ${say(run.group)}</span>`
       }
           <span aria-hidden="true"> / </span><b class="isolate">${say(run.rollout)}</b></p>
-            <h1 class="lines2 isolate" title=${say(run.task ?? "").slice(0, 2000)}>
-            ${SC.line(SC.store.runs?.at("task", SC.store.runs.row(run.id)) ?? run.task ?? `Run ${run.rollout}`, 600)}</h1><p class="quiet">${facts.join(" · ")}</p></div>
-        <div class="walk"><button type="button" class="icon" aria-label="Run before (p)" onClick=${next(-1)}>
-          <${SC.Icon} name="left" /></button><button type="button" class="icon" aria-label="Next run (n)"
+            ${!phone && title}</div>
+        <div class="walk"><button type="button" class="icon" aria-label="Run before (p)" ...${SC.tip("Run before (p)")}
+          onClick=${next(-1)}><${SC.Icon} name="left" /></button>
+          <button type="button" class="icon" aria-label="Next run (n)" ...${SC.tip("Next run (n)")}
           onClick=${next(1)}><${SC.Icon} name="right" /></button>
-          <button type="button" class="icon" aria-label="Search in this run (/)" onClick=${() => setFind(find ?? "")}>
-            <${SC.Icon} name="search" /></button></div></div>
+          <button type="button" class="icon" aria-label="Search in this run (/)" ...${SC.tip("Search in this run (/)")}
+            onClick=${() => setFind(find ?? "")}><${SC.Icon} name="search" /></button></div></div>
+      ${phone && html`<div class="run-head"><div class="run-title">${title}</div></div>`}
       <${SC.Verdict} run=${run} steps=${steps} onGo=${(i) => select(i)} onCompare=${toCompare} />
       ${
         findings.length > 0 &&
@@ -215,23 +254,29 @@
             role="group" item=${(i) => html`<${SC.Step} run=${run} step=${steps.get(i)} i=${i} view=${view}
             folds=${folds} />`} />
           ${run.n === 0 && html`<${SC.Blank} inner=${true} title="No steps">This run holds no step.<//>`}</section>
-        <aside class=${`panel ${sheet ? "up" : ""}`} ref=${panel} aria-label="The chosen step">
+        <${narrow ? "div" : "aside"} class=${`panel ${sheet ? "up" : ""}`} ref=${panel} aria-label="The chosen step"
+          role=${narrow ? "dialog" : null} onKeyDown=${(e) => {
+            if (!up || e.key !== "Escape") return;
+            e.stopPropagation();
+            closeSheet();
+          }}>
           ${
             given(selected) &&
             html`<${SC.Panel} run=${run} i=${selected} steps=${steps} sources=${sources}
-          source=${source} scales=${scales} onSelect=${(i) => select(i)} onSource=${choose}
-          onClose=${() => setSheet(false)} />`
-          }</aside></div>`
+          source=${source} scales=${scales} onSelect=${(i) => select(i, { open: up })} onSource=${choose}
+          onClose=${closeSheet} />`
+          }<//></div>`
       }
       ${
         find !== null &&
-        html`<${SC.Find} run=${run} steps=${steps} words=${find} onWords=${setFind}
-        onHit=${(i) => select(i)} onClose=${() => setFind(null)} body=${body} />`
+        html`<${SC.Find} run=${run} steps=${steps} folds=${folds} words=${find} onWords=${setFind} onPart=${redraw}
+        onHit=${(i) => select(i)} onPlace=${(i, y) => list.current?.scrollTo(i, y)} onClose=${() => setFind(null)}
+        body=${body} />`
       }</div>`;
   }
 
   function Run({ args, query }) {
-    const { runs } = SC.useStore(),
+    const { runs, state } = SC.useStore(),
       place = named({ args, query }, runs),
       path = place && `/api/run/${encodeURIComponent(place.id)}`;
     const { data, error, retry } = SC.useApi(path);
@@ -240,7 +285,7 @@
       return html`<${SC.Blank} title="No such run" action=${html`<a class="button"
         href="#/runs">All runs</a>`}>No run is named ${say(
         args.slice(0, 2).join(" / "),
-      )}. It may stand in another folder, or the files are still being read.<//>`;
+      )}. ${state?.reading?.done === false ? "The files are still being read." : "It may stand in another folder."}<//>`;
     if (error) return html`<${SC.Failure} error=${error} retry=${retry} />`;
     SC.unnamed(data);
     if (!data) return html`<${SC.Loading} what="the run" />`;

@@ -13,8 +13,35 @@
     html`<span class="hit lines2"><small>${given(hit.step) ? "step " : "task"}${given(hit.step) ? hit.step : ""}
       </small> ${say(hit.snippet[0])}<mark>${say(hit.snippet[1])}</mark>${say(hit.snippet[2])}</span>`;
 
+  /** What a number counts, where no head of a column says it. */
+  const unit = (narrow, n, word) => (narrow && given(n) ? ` ${fmt.plural(n, word).split(" ").at(-1)}` : "");
+  const COLUMN = { time: "seconds", worst: null, run: null, outcome: null };
+  /** Whether a row has nothing to say in a column: with no head above, a dash says nothing. */
+  const blank = (c, runs, i) =>
+    c.name === "marks"
+      ? !(SC.markCounts().get(String(runs.ids[i])) ?? runs.at("marks", i))
+      : c.name === "lint"
+        ? !runs.at("lint", i)
+        : c.num && !given(runs.at(COLUMN[c.name] ?? c.name, i));
+  const WORDS = {
+    run: ["A to Z", "Z to A"],
+    outcome: ["failed first", "succeeded first"],
+    worst: ["least clear first", "clearest first"],
+    time: ["shortest first", "longest first"],
+  };
+  /** Orders in words: [[sort, words], …]. */
+  const orders = (columns) =>
+    columns.flatMap((c) => {
+      const [up, down] = WORDS[c.name] ?? ["fewest first", "most first"],
+        both = [
+          [c.name, `${c.title}, ${c.name === "cost" ? "lowest first" : up}`],
+          [`-${c.name}`, `${c.title}, ${c.name === "cost" ? "highest first" : down}`],
+        ];
+      return c.num || c.name === "worst" ? both.reverse() : both;
+    });
+
   const known = (runs, name) => (runs.columns[name] ?? []).some((v) => given(v) && v !== 0);
-  function columnsOf(runs, state) {
+  function columnsOf(runs, state, narrow) {
     const at = (name, i) => runs.at(name, i);
     return [
       { name: "outcome", title: "Outcome", draw: (i) => html`<${SC.Outcome} value=${at("outcome", i)} />` },
@@ -34,20 +61,25 @@
         shown: known(runs, "worst_by") || known(runs, "worst"),
         draw: (i) =>
           !given(at("worst", i))
-            ? html`<span class="quiet">${SC.outcome(at("outcome", i)) === "failed" ? "not found" : ""}</span>`
+            ? SC.outcome(at("outcome", i)) === "failed" && html`<span class="quiet">no step stands out</span>`
             : html`<span class=${`worst ${SC.outcome(at("outcome", i)) === "succeeded" ? "quietly" : ""}`}>
               <a class="plain" href=${SC.runHash(runs.ids[i], at("worst", i))}>step ${at("worst", i)}</a>
               <${Place} at=${at("worst", i)} of=${at("steps", i)} />
           <small class="clip">${say(SC.title(state, at("error", i)) ?? "") || `by ${SC.naming(at("worst_by", i))}`}
             </small></span>`,
       },
-      { name: "steps", title: "Steps", num: true, draw: (i) => fmt.count(at("steps", i)) },
+      {
+        name: "steps",
+        title: "Steps",
+        num: true,
+        draw: (i) => fmt.count(at("steps", i)) + unit(narrow, at("steps", i), "step"),
+      },
       {
         name: "tokens",
         title: "Tokens",
         num: true,
         shown: known(runs, "tokens") && !known(runs, "cost"),
-        draw: (i) => fmt.tokens(at("tokens", i)),
+        draw: (i) => fmt.tokens(at("tokens", i)) + unit(narrow, at("tokens", i), "token"),
       },
       { name: "cost", title: "Cost", num: true, shown: known(runs, "cost"), draw: (i) => fmt.money(at("cost", i)) },
       {
@@ -72,15 +104,18 @@
         title: "Marks",
         num: true,
         shown: known(runs, "marks") || SC.markCounts().size > 0,
-        draw: (i) => SC.markCounts().get(String(runs.ids[i])) ?? (at("marks", i) || ""),
+        draw: (i) => {
+          const n = SC.markCounts().get(String(runs.ids[i])) ?? at("marks", i);
+          return n ? fmt.count(n) + unit(narrow, n, "mark") : "";
+        },
       },
     ].filter((c) => c.shown !== false);
   }
 
-  function Table({ runs, rows, query, hits }) {
+  function Table({ runs, rows, query, hits, ready }) {
     const { state } = SC.useStore(),
       list = useRef(),
-      columns = columnsOf(runs, state);
+      columns = columnsOf(runs, state, SC.useMedia("(max-width: 920px)"));
     const widths = {
       outcome: "112px",
       run: "minmax(200px, 1fr)",
@@ -124,7 +159,7 @@
         <button type="button" class="bare" onClick=${() => turn(c)}>${c.title}<span aria-hidden="true" class="arrow">
           ${{ none: "", ascending: "↑", descending: "↓" }[sorted(c.name)]}</span></button></span>`,
       )}</div></div>
-      <${SC.VirtualList} role="rowgroup" count=${rows.length} estimate=${53} inset=${92} handle=${list} again=${rows}
+      <${SC.VirtualList} role="rowgroup" count=${rows.length} estimate=${53} inset=${92} handle=${list} again=${rows} keeps=${ready && ((k) => runs.ids[rows[k]])}
         item=${(k) => {
           const i = rows[k],
             hit = hits?.get(i);
@@ -132,7 +167,7 @@
           onClick=${(e) =>
             !e.target.closest("a") && !getSelection().toString() && SC.go(SC.runHash(runs.ids[i], hit?.step))}>
           ${columns.map(
-            (c) => html`<span key=${c.name} role="cell" class=${`${c.num ? "num" : ""} c-${c.name}`}>
+            (c) => html`<span key=${c.name} role="cell" class=${`${c.num ? "num" : ""} c-${c.name} ${blank(c, runs, i) ? "none" : ""}`}>
             ${c.draw(i, hit)}</span>`,
           )}</div>`;
         }} /></div>`;
@@ -142,7 +177,14 @@
   function Summary({ state, notes }) {
     const lint = state.lint ?? [],
       rows = state.comparison ?? [],
-      skipped = (state.methods ?? []).filter((m) => m.skipped);
+      skipped = (state.methods ?? []).filter((m) => m.skipped),
+      reasons = new Map();
+    for (const m of skipped) {
+      const name = say(m.name),
+        why = say(m.skipped),
+        bare = /^:? /.test(why.slice(name.length)) && why.startsWith(name) ? why.slice(name.length).replace(/^:? /, "") : why;
+      reasons.set(bare, [...(reasons.get(bare) ?? []), name]);
+    }
     const columns = [...new Set(rows.flatMap(Object.keys))],
       number = (k) => rows.every((row) => !given(row[k]) || typeof row[k] === "number");
     if (!notes.length && !lint.length && !rows.length && !skipped.length) return null;
@@ -182,7 +224,7 @@
       ${
         skipped.length > 0 &&
         html`<details><summary>${fmt.plural(skipped.length, "method")} not run</summary><ul>
-        ${skipped.map((m) => html`<li><b>${say(m.name)}</b>: ${say(m.skipped)}</li>`)}</ul></details>`
+        ${[...reasons].map(([why, names]) => html`<li><b>${names.join(", ")}</b>: ${why}</li>`)}</ul></details>`
       }</div>`;
   }
 
@@ -190,6 +232,7 @@
     const { state, runs, marks } = SC.useStore();
     const found = SC.useSearch(query.q, runs);
     const hits = found.q === query.q ? found.hits : null;
+    const ready = (query.q ?? "").length < 2 || found.q === query.q; // among rows that are still sought, none is looked for
     const key = JSON.stringify({ ...query, view: null });
     const rows = useMemo(
       () => (runs ? SC.sortRuns(runs, SC.filterRuns(runs, query, hits), query.sort) : []),
@@ -232,14 +275,16 @@
         html`<p class="notice">No run says whether it succeeded, so that there is nothing to compare. Where a field does:
           <code>--map outcome=FIELD</code></p>`
       }
-      <${SC.Filters} runs=${runs} query=${query} found=${found} rows=${rows} />
+      <${SC.Filters} runs=${runs} query=${query} found=${found} rows=${rows} orders=${orders(columnsOf(runs, state))} />
       ${
-        !rows.length && !found.busy
-          ? html`<${SC.Blank} inner=${true}
-            title="Nothing matches">No run fits these filters. Clear one of them, or search for other words.<//>`
+        !rows.length && found.error && !found.busy
+          ? html`<${SC.Failure} error=${found.error} retry=${found.retry} />`
+          : !rows.length && !found.busy
+            ? html`<${SC.Blank} inner=${true} title="Nothing matches" action=${html`<button type="button"
+            onClick=${() => SC.setQuery(Object.fromEntries(SC.filtersOf(query).map((k) => [k, null])))}>Clear all filters</button>`}>No run fits these filters. Clear one of them, or search for other words.<//>`
           : query.view === "tasks"
-            ? html`<${SC.Strips} runs=${runs} rows=${rows} query=${query} />`
-            : html`<${Table} runs=${runs} rows=${rows} query=${query} hits=${hits} />`
+            ? html`<${SC.Strips} runs=${runs} rows=${rows} query=${query} ready=${ready} />`
+            : html`<${Table} runs=${runs} rows=${rows} query=${query} hits=${hits} ready=${ready} />`
       }</div>`;
   }
   SC.screens.set("runs", {

@@ -117,7 +117,7 @@
     const known = rows.map((i) => runs.at("outcome", i)).filter(given);
     return known.some((v) => v > 0) && known.some((v) => v <= 0);
   };
-  SC.Strips = ({ runs, rows, query }) => {
+  SC.Strips = ({ runs, rows, query, ready }) => {
     const [sources, setSources] = useState([]),
       [scales, setScales] = useState({});
     const groups = useMemo(() => {
@@ -171,7 +171,7 @@
     }
         <${SC.Legend} scale=${scales[want] ?? 1}><span class="key">earned stands high, lost stands low; <b
           aria-hidden="true">▾</b> the worst step</span><//></div>
-      <${SC.VirtualList} count=${groups.length} estimate=${160} inset=${64} again=${groups} item=${(g) => html`<${Task}
+      <${SC.VirtualList} count=${groups.length} estimate=${160} inset=${64} again=${groups} keeps=${ready && ((g) => runs.at("gid", groups[g][0]))} item=${(g) => html`<${Task}
         key=${g} runs=${runs} rows=${groups[g]} want=${want} scale=${scales[want] ?? 1} onSource=${heard} />`} />
         </div>`;
   };

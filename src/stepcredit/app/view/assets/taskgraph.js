@@ -206,7 +206,8 @@
     <span class="key"><svg width="44" height="14"><g class="tg-share" data-l="2"><rect class="tg-track" y="1" width="44" height="6" rx="3" />
       <rect class="tg-fill" y="1" width="26" height="6" rx="3" /><path class="tg-whisker" d="M16 11.5H38M16 9v5M38 9v5" /></g></svg>
       success, 95% interval</span>
-    <span class="key"><b class="tg-falls">▼</b>successes fall most</span></div>`;
+    <span class="key"><b class="tg-falls">▼</b>successes fall most</span><span class="key"><b>↺</b>loop: steps that stay here</span>
+    <span class="key"><b class="tg-ends">✓</b><b class="tg-falls">✗</b>runs that end here</span></div>`;
 
   /* The runs of the task. */
 
@@ -318,9 +319,11 @@
   function Group({ args, query }) {
     const { runs } = SC.useStore(),
       { data, error, retry } = SC.useApi(given(args[0]) ? `/api/group/${encodeURIComponent(args[0])}` : null);
+    const out = html`<a class="button" href="#/runs">All runs</a>`;
+    if (error?.status === 404)
+      return html`<${SC.Blank} title="No such task" action=${out}>These runs hold no task of this name.<//>`;
     if (error) return html`<${SC.Failure} error=${error} retry=${retry} />`;
-    if (!given(args[0]))
-      return html`<${SC.Blank} title="No task" action=${html`<a class="button" href="#/runs">All runs</a>`}>The address names none.<//>`;
+    if (!given(args[0])) return html`<${SC.Blank} title="No task" action=${out}>The address names none.<//>`;
     if (!data || !runs) return html`<${SC.Loading} what="the task" />`;
     if (!data.graph?.nodes?.length)
       return html`<${SC.Blank} title="No steps">The runs of this task hold no step.<//>`;

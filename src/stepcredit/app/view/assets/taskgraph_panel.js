@@ -27,7 +27,7 @@
     return html`<li><button type="button" class="bare tg-wayline" onClick=${() => onPick(l)}>
       <span aria-hidden="true">${l.a === l.b ? "↺" : to ? "→" : "←"}</span><span class="tg-two">
       <span class="clip isolate">${one ? SC.line(brief(one.label), 100) : fmt.plural(l.ways.length, "action")}</span>
-      <small class="clip isolate">${l.a === l.b ? "stays here" : SC.line(placeName(far), 80)}</small></span>
+      <small class="clip isolate">${l.a === l.b ? "loop: stays here" : SC.line(placeName(far), 80)}</small></span>
       ${l.harm && html`<${SC.Badge} kind="bad" mark="▼">falls<//>`}
       <small class="num">${fmt.count(l.visits)}× ${given(one ? one.success : far.success) && html`<b>${fmt.share(one ? one.success : far.success)}</b>`}</small></button></li>`;
   }
@@ -136,7 +136,7 @@
     return html`${harm.length > 0 && html`<h2>Where successes fall most</h2><ul class="tg-lines">${harm.map(
       (l) => html`<li key=${l.key}><button type="button" class="bare tg-wayline" onClick=${() => onPick(l)}><span class="tg-falls" aria-hidden="true">▼</span>
         <span class="tg-two"><span class="clip isolate">${SC.line(brief(l.falls.label), 100)}</span>
-        <small class="clip isolate">${l.a === l.b ? "stays here" : SC.line(placeName(l.b), 80)}</small></span>
+        <small class="clip isolate">${l.a === l.b ? "loop: stays here" : SC.line(placeName(l.b), 80)}</small></span>
         <small class="num">${fmt.share(l.a.success)} → <b>${fmt.share(l.falls.success)}</b></small></button></li>`,
     )}</ul>`}${forks.length > 0 && html`<h2>Where paths part</h2><ul class="tg-lines">${forks.slice(0, 5).map(
       (n) => html`<li key=${n.key}><button type="button" class="bare tg-wayline" onClick=${() => onPick(n)}><span aria-hidden="true">◆</span>

@@ -122,6 +122,46 @@
     if (heading) return html`<p class="p-head" dir="auto"><b>${inline(heading[2])}</b></p>`;
     return html`<p dir="auto">${inline(text)}</p>`;
   };
+  /* Tables: a line of names, a line of dashes, lines of cells. */
+
+  const RULE = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+  /** Cells of a line: cut at each | that is neither behind a backslash nor in code. */
+  const cells = (line) =>
+    (line.trim().replace(/^\|/, "").match(/(?:\\\||`[^`]*`|[^|])+|(?<=\|)(?=\|)/g) ?? [])
+      .map((t) => t.replaceAll("\\|", "|").trim());
+  const isTable = (lines, k) =>
+    lines[k].includes("|") &&
+    (lines[k + 1] ?? "").includes("|") &&
+    RULE.test(lines[k + 1]) &&
+    cells(lines[k]).length === cells(lines[k + 1]).length;
+  /** The lines of a part of prose, with tables among them drawn. */
+  function blocks(text) {
+    const lines = text.split("\n"),
+      out = [];
+    let plain = [];
+    const flush = () => {
+      if (plain.some((l) => l.trim())) out.push(block(plain.join("\n")));
+      plain = [];
+    };
+    for (let k = 0; k < lines.length; k++) {
+      if (!isTable(lines, k)) {
+        plain.push(lines[k]);
+        continue;
+      }
+      flush();
+      const head = cells(lines[k]),
+        rows = [];
+      for (k += 2; k < lines.length && lines[k].includes("|") && rows.length < 500; k++) rows.push(cells(lines[k]));
+      k--;
+      out.push(html`<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="plain-table md-table">
+        <thead><tr>${head.map((c) => html`<th scope="col" dir="auto">${inline(c)}</th>`)}</tr></thead>
+        <tbody>${rows.map(
+          (row) => html`<tr>${head.map((_, at) => html`<td dir="auto">${inline(row[at] ?? "")}</td>`)}</tr>`,
+        )}</tbody></table></div>`);
+    }
+    flush();
+    return out;
+  }
   SC.Prose = ({ text }) => {
     const shown = say(text);
     const laid = SC.json(shown);
@@ -164,7 +204,7 @@
       .map((t) => t.replace(/^\n+|\s+$/g, ""))
       .filter(Boolean)
       .slice(0, 3000)
-      .map(block);
+      .map((t) => (t.includes("|") ? blocks(t) : block(t)));
 
   /* Pictures: those that the file carries are shown; others are named, and asked for only by a click of their own. */
 
@@ -220,45 +260,56 @@
         ${typeof children === "function" ? children() : children}</div>`
       }</details>`;
   };
-  SC.Clipped = ({ id, folds, lines = 22, children }) => {
+  SC.Clipped = ({ id, folds, lines = 22, part = null, children }) => {
     const node = useRef(),
       [high, setHigh] = useState(false),
-      [open, set] = useState(folds.get(id) ?? false);
+      redraw = SC.useRedraw(),
+      [whole, setWhole] = useState(folds.get(`${id}w`) ?? null),
+      open = folds.get(id) ?? false,
+      cut = part !== null && part.length !== undefined && part.length !== null;
     useLayoutEffect(() => {
       if (!open && node.current) setHigh(node.current.scrollHeight > node.current.clientHeight + 40);
     });
     return html`<div class=${`clipped ${open ? "open" : high ? "high" : ""}`} style=${{ "--lines": lines }}>
-      <div class="clipped-in" ref=${node}>${children}</div>
+      <div class="clipped-in" ref=${node}>${whole === null ? children : html`<${Whole} text=${whole} draw=${part.draw} />`}</div>
       ${
         (high || open) &&
         html`<button type="button" class="more" aria-expanded=${open} onClick=${() => {
           folds.set(id, !open);
-          set(!open);
-        }}>${open ? "Show less" : "Show all"}</button>`
+          redraw();
+        }}>${open ? "Show less" : cut && whole === null ? `Show ${fmt.count(part.held)} characters` : "Show all"}</button>`
+      }${
+        cut &&
+        whole === null &&
+        (open || !high) &&
+        html`<${More} part=${part} onText=${(text) => {
+          folds.set(`${id}w`, text);
+          folds.set(id, true);
+          setWhole(text);
+        }} />`
       }</div>`;
   };
 
-  /** The rest of a text that the server cut, asked for by a button. */
-  SC.Whole = ({ run, step, field, length, draw }) => {
-    const [text, set] = useState(null),
-      [shown, setShown] = useState(200000),
-      [error, setError] = useState(null);
+  /** Reads a text whole that the server cut. */
+  function More({ part: { run, step, field, length }, onText }) {
+    const [error, setError] = useState(null);
     const fetch = () =>
       SC.api
         .get(`/api/run/${encodeURIComponent(run)}/text/${step}/${encodeURIComponent(field)}`)
-        .then((answer) => set(typeof answer === "string" ? answer : (answer.text ?? "")), setError);
+        .then((answer) => onText(typeof answer === "string" ? answer : (answer.text ?? "")), setError);
     if (error) return html`<p class="quiet">${say(error.message)}</p>`;
     if (SC.api.exported()) {
       return html`<p
         class="quiet">Cut here: the whole has ${fmt.count(length)} characters, which this page does not hold.</p>`;
     }
-    if (text === null)
-      return html`<button type="button" class="more"
-        onClick=${fetch}>Cut here: read all ${fmt.count(length)} characters</button>`;
+    return html`<button type="button" class="more" onClick=${fetch}>Read all ${fmt.count(length)} characters</button>`;
+  }
+  function Whole({ text, draw }) {
+    const [shown, setShown] = useState(200000);
     return html`<div>${draw(text.slice(0, shown))}${
       shown < text.length &&
       html`<button type="button" class="more"
       onClick=${() => setShown(shown + 200000)}>${fmt.count(text.length - shown)} more characters</button>`
     }</div>`;
-  };
+  }
 })();

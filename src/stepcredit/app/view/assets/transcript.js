@@ -91,6 +91,26 @@
       return step.calls.map((c) => `${say(c.name)}(${step.calls.length > 1 ? "" : SC.callLine(c)})`).join(", ");
     return SC.line(step.text || step.action || step.reasoning || step.observation || "(empty)", 110);
   };
+  /** A step in a few words, for a narrow place: the first argument of a call by its value alone. */
+  SC.brief = (step) => {
+    if (!step?.calls?.length || step.calls.length > 1) return SC.summary(step);
+    const [call] = step.calls;
+    let args = call.arguments;
+    if (typeof args === "string") {
+      try {
+        args = JSON.parse(args);
+      } catch {
+        return SC.summary(step);
+      }
+    }
+    const all = args && typeof args === "object" && !Array.isArray(args) ? Object.entries(args) : [];
+    if (!all.length) return SC.summary(step);
+    const [[, first], ...rest] = all;
+    return SC.line(
+      [`${say(call.name)} ${SC.line(first, 110)}`, ...rest.map(([k, v]) => `${say(k)}: ${JSON.stringify(v)}`)].join(", "),
+      110,
+    );
+  };
   const ROLES = {
     system: "System",
     developer: "System",
@@ -100,14 +120,22 @@
     assistant: "Assistant",
   };
   const roleName = (message) => (message.name ? say(message.name) : (ROLES[message.role] ?? say(message.role)));
-  const size = (text) => (text.length > 400 ? ` · ${fmt.count(text.length)} characters` : "");
-  const cutOf = (run, step, field, draw) => {
-    const length = (step ?? run).cut?.[field];
-    return (
-      given(length) &&
-      html`<${SC.Whole} run=${run.id} step=${step ? step.i : -1} field=${field} length=${length} draw=${draw} />`
-    );
+  const sizeOf = (text, run, step, field) => {
+    const n = (step ?? run).cut?.[field] ?? text.length;
+    return n > 400 ? ` · ${fmt.count(n)} characters` : "";
   };
+  /** A text of a message as a part that is clipped where it is high; what the server cut is read whole on demand. */
+  const bodyOf = ({ run, step, field, id, folds, text, draw, whole = draw }) =>
+    html`<${SC.Clipped} id=${`${id}c`} folds=${folds} part=${{
+      run: run.id,
+      step: step ? step.i : -1,
+      field,
+      held: say(text).length,
+      length: (step ?? run).cut?.[field],
+      draw: whole,
+    }}>${draw(text)}<//>`;
+  const asPretty = (t) => html`<${SC.Pretty} value=${t} />`;
+  const asProse = (t) => html`<${SC.Prose} text=${t} />`;
 
   function Result({ message, id, folds, run, step, field }) {
     const text = say(message.content ?? ""),
@@ -117,9 +145,8 @@
     } kind=${`result ${failed ? "failed" : ""}`}
       summary=${html`<span class="fold-sign" aria-hidden="true">↳</span><b>
         ${message.name ? say(message.name) : "result"}</b>${failed && html`<${SC.Badge} kind="bad" mark="!">failed<//>`}
-        <span class="clip fold-line">${SC.line(text, 110) || "(empty)"}</span><small>${size(text)}</small>`}>
-      ${() => html`<${SC.Clipped} id=${`${id}c`} folds=${folds}><${SC.Pretty} value=${message.content ?? ""} /><//>
-        ${cutOf(run, step, field, (t) => html`<${SC.Pretty} value=${t} />`)}
+        <span class="clip fold-line">${SC.line(text, 110) || "(empty)"}</span><small>${sizeOf(text, run, step, field)}</small>`}>
+      ${() => html`${bodyOf({ run, step, field, id, folds, text: message.content ?? "", draw: asPretty })}
         ${(message.images ?? []).map(
           (url, k) => html`<${SC.Picture} key=${k} url=${url} run=${run} step=${step}
           field=${`${field}.images.${k}`} />`,
@@ -128,15 +155,14 @@
   function Said({ message, id, folds, run, step, field }) {
     const system = ["system", "developer"].includes(message.role),
       text = say(message.content ?? "");
-    const body = html`<${SC.Clipped} id=${`${id}c`} folds=${folds}><${SC.Prose} text=${text} /><//>
-      ${cutOf(run, step, field, (t) => html`<${SC.Prose} text=${t} />`)}
+    const body = html`${bodyOf({ run, step, field, id, folds, text, draw: asProse })}
       ${(message.images ?? []).map(
         (url, k) => html`<${SC.Picture} key=${k} url=${url} run=${run} step=${step}
         field=${`${field}.images.${k}`} />`,
       )}`;
     if (system && text.length > 160) {
       return html`<${SC.Folded} id=${id} folds=${folds} kind="system" summary=${html`<b>${roleName(message)}</b>
-        <span class="clip fold-line">${SC.line(text, 110)}</span><small>${size(text)}</small>`}>${() => body}<//>`;
+        <span class="clip fold-line">${SC.line(text, 110)}</span><small>${sizeOf(text, run, step, field)}</small>`}>${() => body}<//>`;
     }
     return html`<div class=${`said ${system ? "system" : "user"}`}><div class="said-who">
       <${SC.Who} name=${roleName(message)} role=${!message.name} /><b class="isolate">${roleName(message)}</b>
@@ -162,8 +188,11 @@
     return html`<${SC.Folded} id=${id} folds=${folds} kind="call" summary=${html`<span class="fold-sign"
       aria-hidden="true">ƒ</span><b class="mono">${say(call.name)}</b><span class="clip fold-line mono">
       ${SC.callLine(call)}</span>`}>
-      ${() => html`<${SC.Clipped} id=${`${id}c`} folds=${folds}><${SC.Arguments} value=${call.arguments} /><//>
-        ${cutOf(run, step, `calls.${k}`, (t) => html`<${SC.Pretty} value=${t} />`)}`}<//>${reply}`;
+      ${() =>
+        bodyOf({
+          ...{ run, step, field: `calls.${k}`, id, folds, text: call.arguments, whole: asPretty },
+          draw: (value) => html`<${SC.Arguments} value=${value} />`,
+        })}<//>${reply}`;
   }
   /** Arguments: long texts among them (code, patches) are shown as such below the rest. */
   SC.Arguments = ({ value }) => {
@@ -243,12 +272,11 @@
     const body = html`${
       step.reasoning &&
       html`<${SC.Folded} id=${`${i}t`} folds=${folds} kind="thought" summary=${html`<b>Thought</b>
-        <span class="clip fold-line">${SC.line(step.reasoning, 110)}</span><small>${size(step.reasoning)}</small>`}>
-        ${() => html`<${SC.Clipped} id=${`${i}tc`} folds=${folds}><${SC.Prose} text=${step.reasoning} /><//>
-          ${cutOf(run, step, "reasoning", (t) => html`<${SC.Prose} text=${t} />`)}`}<//>`
+        <span class="clip fold-line">${SC.line(step.reasoning, 110)}</span><small>
+        ${sizeOf(step.reasoning, run, step, "reasoning")}</small>`}>
+        ${() => bodyOf({ run, step, field: "reasoning", id: `${i}t`, folds, text: step.reasoning, draw: asProse })}<//>`
     }
-      ${step.text && html`<${SC.Clipped} id=${`${i}x`} folds=${folds}><${SC.Prose} text=${step.text} /><//>`}
-        ${cutOf(run, step, "text", (t) => html`<${SC.Prose} text=${t} />`)}
+      ${step.text && bodyOf({ run, step, field: "text", id: `${i}x`, folds, text: step.text, draw: asProse })}
       ${(step.images ?? []).map(
         (url, k) => html`<${SC.Picture} key=${k} url=${url} run=${run} step=${step}
         field=${`images.${k}`} />`,
@@ -287,7 +315,8 @@
       view.worst === i ? "worst-step" : ""
     }`} aria-label=${`Step ${i}, ${name}`} aria-current=${view.selected === i ? "step" : null}>
       <div class="step-rail"><${SC.Who} name=${name} role=${!given(agent)} /></div>
-      <div class="step-main"><header class="step-head"><b class="isolate step-agent">${name}</b>
+      <div class="step-main"><header class="step-head" onClick=${(e) =>
+        view.narrow && !compact && e.target.closest(".badge, .swatch") && view.onSelect(i)}><b class="isolate step-agent">${name}</b>
           ${
             compact
               ? html`<a class="quiet plain" href=${SC.runHash(run.id, i)}>step ${i}
@@ -300,7 +329,12 @@
             html`<span title=${`${view.source.title}: ${fmt.signed(value)}`}>
             <${SC.Swatch} value=${value} scale=${view.scale} /></span>`
           }
-          <${Flags} run=${run} i=${i} view=${view} /><small class="step-facts num">${facts}</small></header>
+          <${Flags} run=${run} i=${i} view=${view} /><small class="step-facts num">${facts}</small>${
+            view.narrow &&
+            !compact &&
+            html`<button type="button" class="more step-open" aria-haspopup="dialog"
+            aria-label=${`Details and marks of step ${i}`} onClick=${() => view.onSelect(i)}>Details</button>`
+          }</header>
         <div class="step-body" onClick=${(e) =>
           !compact &&
           view.selected !== i &&

@@ -56,12 +56,12 @@
       else signs.push(node.outcome >= 0.5 ? ["good", "✓", "right"] : ["bad", "✗", "wrong"]);
     } else if (node.ended) signs.push(["", "■", "ended"]);
     if (node.status && node.status !== "ended") signs.push(WORDS[node.status] ?? ["open", "", say(node.status)]);
-    if (tree.both && node.given && kind !== "rollouts") signs.push(["", "▪", "given"]);
+    if (tree.both && node.given && kind !== "rollouts") signs.push(["", "▪", "given", "From what was given; nodes without this sign were made by the search"]);
     if (node.lost) signs.push(["warn", "!", "no parent"]);
-    return signs.map(([color, mark, words]) =>
+    return signs.map(([color, mark, words, title]) =>
       color === null
         ? html`<${SC.Outcome} value=${mark} />`
-        : html`<${SC.Badge} kind=${color} mark=${mark}>${words}<//>`,
+        : html`<${SC.Badge} kind=${color} mark=${mark} title=${title}>${words}<//>`,
     );
   };
   SC.NodeValue = ({ node, tree }) => {

@@ -295,7 +295,9 @@
             facts.right >= 0.5 ? "right" : "wrong"
           }<//>`
         }</dd></div>`}
-          ${spent.map(([name, v]) => html`<div key=${name}><dt>${SPENT.get(name) ?? say(name)}</dt><dd>${fmt.plain(v)}</dd></div>`)}</dl>`
+          ${spent.map(([name, v]) => html`<div key=${name} title=${
+            name === "unknown" ? "Calls of a model that did not say how many tokens they read and wrote" : null
+          }><dt>${SPENT.get(name) ?? say(name)}</dt><dd>${fmt.plain(v)}</dd></div>`)}</dl>`
       }
       ${notes.length > 0 && html`<details class="quiet"><summary>${fmt.plural(notes.length, "note")}</summary><ul>${notes
         .slice(0, 50)

@@ -25,8 +25,12 @@
     return card ? say([card.title, card.doc].filter(Boolean).join(". ")) : "";
   };
 
+  /** Whether credits say nothing but that there is no other run of the task: 0 on every step. */
+  SC.idle = (run, credit) => !run.siblings?.length && !credit.values.some((v) => v);
+
   SC.sources = (run) => {
-    const list = Object.entries(run.credit ?? {}).map(([name, c]) => ({
+    const told = Object.entries(run.credit ?? {}).filter(([, c]) => !SC.idle(run, c));
+    const list = told.map(([name, c]) => ({
       key: `credit:${name}`,
       title: SC.naming(name),
       kind: "credit",
@@ -103,32 +107,6 @@
   const agentAt = (run, i, blame) =>
     given(blame?.agent) ? say(blame.agent) : given(run.numbers?.agent?.[i]) ? say(run.numbers.agent[i]) : "";
   const lower = (t) => t.replace(/^\p{Lu}(?=\p{Ll})/u, (c) => c.toLowerCase());
-  const evidenceWords = (v) => {
-    if (Array.isArray(v))
-      return v.length
-        ? v
-            .slice(0, 6)
-            .map((x) => SC.line(typeof x === "number" ? fmt.plain(x) : x, 40))
-            .join(", ") + (v.length > 6 ? ", …" : "")
-        : "none";
-    if (typeof v === "object" && v !== null)
-      return SC.line(
-        Object.entries(v)
-          .map(([k, x]) => `${k} ${typeof x === "number" ? fmt.plain(x) : SC.line(x, 40)}`)
-          .join(", "),
-        80,
-      );
-    return typeof v === "number" ? fmt.plain(v) : SC.line(v, 60);
-  };
-  /** Numbers behind a verdict; what the parts of a joint one say is told as their own words. */
-  const shownEvidence = (evidence) =>
-    Object.entries(evidence ?? {}).filter(([k, v]) => given(v) && k !== "members" && !(Array.isArray(v) && !v.length));
-  SC.EvidenceItems = ({ evidence }) =>
-    shownEvidence(evidence)
-      .slice(0, 10)
-      .map(([k, v]) => html`<div key=${k}><dt>${say(k).replaceAll("_", " ")}</dt><dd>${evidenceWords(v)}</dd></div>`);
-  SC.Evidence = ({ evidence }) =>
-    shownEvidence(evidence).length > 0 && html`<dl class="facts"><${SC.EvidenceItems} evidence=${evidence} /></dl>`;
   SC.Voice = ({ by, kind, baseline }) =>
     html`<span class="voice" title=${docOf(by)}><b class="isolate">${SC.naming(by)}</b> <small>
       ${baseline ? "baseline" : kind === by ? "" : (KINDS[kind] ?? "")}</small></span>`;
@@ -158,21 +136,36 @@
         ? [{ by: null, reason: blame.reason }]
         : [];
   };
-  SC.Grounds = ({ blame }) =>
-    SC.grounds(blame).map(
-      ({ by, reason }) =>
-        html`<p key=${by} class="reason" dir="auto">${by && html`<b title=${docOf(by)}>${SC.naming(by)}</b>: `}
-          ${say(reason ?? "")}</p>`,
-    );
+  /** The reasons; told: who speaks beside of this step, and need not be repeated word for word. */
+  SC.Grounds = ({ blame, told = [] }) => {
+    const all = SC.grounds(blame),
+      spoken = all.filter((g) => g.by && told.includes(g.by));
+    return html`${
+      spoken.length > 0 &&
+      html`<p class="quiet">On the word of ${listed(spoken.map((g) => SC.naming(g.by)))}.</p>`
+    }
+      ${all
+        .filter((g) => !spoken.includes(g))
+        .map(
+          ({ by, reason }) =>
+            html`<p key=${by} class="reason" dir="auto">${by && html`<b title=${docOf(by)}>${SC.naming(by)}</b>: `}
+              ${say(reason ?? "")}</p>`,
+        )}`;
+  };
 
+  const mute = (v) => v.first.status === "unknown" && v.says.every((b) => !given(b.step));
   function Others({ run, lead, onGo }) {
-    const voices = SC.voices(run)
+    const others = SC.voices(run)
         .filter((v) => v.by !== lead?.by)
         .sort((a, b) => a.baseline - b.baseline),
+      voices = others.filter((v) => !mute(v)),
       joint = (run.blame ?? []).find((b) => b.evidence?.members);
-    const silent = Object.entries(joint?.evidence.members ?? {}).filter(
-      ([by, m]) => m && m.status !== "found" && !voices.some((v) => v.by === by),
-    );
+    const silent = [
+      ...others.filter((v) => mute(v) && v.by !== "combined").map((v) => [v.by, v.first]),
+      ...Object.entries(joint?.evidence.members ?? {}).filter(
+        ([by, m]) => m && m.status !== "found" && !others.some((v) => v.by === by),
+      ),
+    ];
     if (!voices.length && !silent.length) return null;
     const says = (v) =>
       given(v.step)
@@ -185,8 +178,10 @@
               : ""
           }${
             given(v.first.confidence)
-              ? html` <small class="num">${fmt.plain(+v.first.confidence.toFixed(2))}</small>`
-              : ""
+              ? html` <small class="num">${fmt.share(v.first.confidence)} sure</small>`
+              : v.kind === "people" || v.baseline
+                ? ""
+                : html` <small>does not say how sure</small>`
           }`
         : v.says.some((b) => given(b.step))
           ? v.says
@@ -197,7 +192,7 @@
                   <button type="button" class="text" onClick=${() => onGo(b.step)}>step ${b.step}</button>
                   ${b.label > 0 ? " is right" : given(b.label) ? " is neutral" : " has a note"}`,
               )
-          : html`<span class="quiet">${v.first.status === "unknown" ? "cannot say" : "no step is to blame"}</span>`;
+          : html`<span class="quiet">no step is to blame</span>`;
     return html`<div class="verdict-others">${
       voices.length > 0 &&
       html`<h3>
@@ -266,11 +261,13 @@
   SC.Verdict = ({ run, steps, onGo, onCompare }) => {
     const { worst, by: leadBy, blame: lead } = SC.lead(run),
       voices = SC.voices(run),
-      judged = voices.filter((v) => given(v.step) && !v.baseline && v.by !== "combined"),
+      judged = voices.filter(
+        (v) => given(v.step) && !v.baseline && v.by !== "combined" && v.first.confidence !== 0,
+      ),
       agree = judged.filter((v) => v.step === worst).length,
       outcome = SC.outcome(run.outcome),
       rule = SC.precedence(lead, voices);
-    const credits = Object.entries(run.credit ?? {}).filter(([, c]) => given(c.values[worst])),
+    const credits = Object.entries(run.credit ?? {}).filter(([, c]) => given(c.values[worst]) && !SC.idle(run, c)),
       against = credits.filter(([, c]) => c.values[worst] < 0).length,
       lowest = run.credit?.[leadBy]?.values[worst];
     const agent = given(worst) ? agentAt(run, worst, lead) : "",
@@ -283,7 +280,9 @@
         ? "This run succeeded; no step is blamed"
         : voices.some((v) => v.first.status === "clean" && !given(v.first.step))
           ? "No step is to blame"
-          : "Which step failed is not known"
+          : outcome === "unknown"
+            ? "It is not known how this run ended"
+            : "Which step failed is not known"
       : error
         ? `${where}: ${error}`
         : lead
@@ -296,18 +295,20 @@
       remarks = named ? (run.blame ?? []).map((b) => b.remarks?.[worst]).filter(given) : [];
     return html`<section class=${`card verdict ${named && outcome !== "succeeded" ? "found" : ""}`}
       aria-labelledby="verdict">
-      <div class="verdict-main"><p class="verdict-kicker"><${SC.Outcome} value=${run.outcome} />
+      <div class="verdict-main"><div class="verdict-kicker"><${SC.Outcome} value=${run.outcome} />
         ${
           lead &&
           html`<span class="quiet">${lead.kind === "method" ? "found by " : "said by "}
-        <${SC.Voice} by=${lead.by} kind=${lead.kind === lead.by ? "" : lead.kind} /></span>`
+        <${SC.Voice} by=${lead.by} kind=${[lead.by, "method"].includes(lead.kind) ? "" : lead.kind} /></span>`
         }
           ${
             judged.length > 1 &&
             named &&
-            html`<span class="quiet">
-            ${agree} of ${judged.length} voices say step ${worst}${rule && `: ${rule}`}</span>`
-          }</p>
+            (rule
+              ? html`<details class="voices-rule"><summary class="quiet">${agree} of ${judged.length} voices say step ${worst}
+                </summary><span class="quiet">${rule}</span></details>`
+              : html`<span class="quiet">${agree} of ${judged.length} voices say step ${worst}</span>`)
+          }</div>
         <h2 id="verdict" class="isolate">${sentence}</h2>
         ${lead && html`<${SC.Grounds} blame=${lead} />`}
         ${
@@ -345,9 +346,9 @@
           ${first.map(
             ([m, c]) => html`<div key=${m}><dt>credit, ${SC.naming(m)}</dt><dd>${fmt.signed(c.values[worst])}
             ${given(c.sd?.[worst]) ? html` <small>± ${fmt.plain(c.sd[worst])}</small>` : ""}</dd></div>`,
-          )}
-            ${lead && html`<${SC.EvidenceItems} evidence=${lead.evidence} />`}</dl>`
+          )}</dl>`
         }
+        ${named && lead && html`<${SC.Evidence} run=${run} evidence=${lead.evidence} />`}
         <div class="verdict-go">${
           given(worst) &&
           html`<button type="button" class="strong"

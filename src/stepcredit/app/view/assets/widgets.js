@@ -113,7 +113,7 @@
     html`<span class=${`who ${role ? "role" : ""}`} data-a=${role ? null : SC.tint(name)} aria-hidden="true">
       ${role ? initials(name).slice(0, 1) : initials(name)}</span>`;
   SC.Swatch = ({ value, scale }) =>
-    html`<span class="swatch" data-l=${SC.level(value, scale)}>${fmt.short(value)}</span>`;
+    html`<span class="swatch" data-l=${SC.level(value, scale)}>${fmt.short(value, scale)}</span>`;
   /** A number as a bar to a side of an axis; sd draws a whisker of one standard deviation to each side. */
   SC.Bar = ({ value, scale, sd }) => {
     const level = SC.level(value, scale),
