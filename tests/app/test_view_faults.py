@@ -142,3 +142,9 @@ def test_a_page_never_takes_the_place_of_the_traces(monkeypatch, capsys, tmp_pat
     before = traces.read_bytes()
     ran = runner(monkeypatch, capsys)("view", traces, "--export", traces)
     assert ran.status == 2 and "both what is read and export" in ran.err and traces.read_bytes() == before
+
+
+def test_labels_of_marks_that_are_not_there_name_the_file(monkeypatch, capsys, tmp_path):
+    runs, marks = save(tmp_path / "runs.jsonl", some()), tmp_path / "mraks.jsonl"
+    ran = runner(monkeypatch, capsys)("view", runs, "--marks", marks, "--export-labels", tmp_path / "labels.jsonl")
+    assert ran.status == 2 and f"{marks}: there are no marks to make labels of: there is no such file" in ran.err

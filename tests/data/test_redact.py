@@ -138,6 +138,7 @@ TABLES = {
     "tabs": ("id\ttoken\n1\t{}\n2\tword\n3\t{}", ["abc123def456", "zz9zz9zz9"]),
     "Markdown": ("| user | `Password` |\n|---|:--|\n| bob | {} |\n| ann | null |\nthe | rest | is", ["hunter2"]),
     "psql": ("psql> \\\n id | api_key\n----+-----\n  7 | {}\n(1 row)", ["AbCd1234EfGh"]),
+    "bordered": ("| -- | -- |\n| id | password |\n| -- | -- |\n| 1 | {} |", ["swordfish"]),
     "mysql": ("+----+----------+\n| id | password |\n+----+----------+\n|  1 | {} |\n+----+-----+", ["swordfish"]),
 }
 
@@ -159,6 +160,8 @@ def test_the_columns_of_tables_that_are_named_so_are_secret(name):
         "Field,Type\npassword,string\nuser,text",  # the line of names is above
         "password,secret\nstring,required\nnull,***",
         "user | passed\nbob | sometimes",
+        "user,password\nbob,abc",
+        "user|password\nbob|not set yet",
         "a | password\nb | c | dddddd",
         "a password\nb hunter2",
         "x" * 500 + ",password\nb,hunter2",

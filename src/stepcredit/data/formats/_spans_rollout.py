@@ -260,9 +260,8 @@ def _hand_over(steps: list[Step], made: list[_Turn], asked: Mapping[Id, _Turn], 
         if tool is not None and tool in asked:
             within.setdefault(tool, []).append(i)
     for tool, inner in within.items():
-        at = place[asked[tool].span.key]
-        step, last = steps[at], steps[inner[-1]]
-        if step.observation is None or at >= inner[0]:
+        step, last = steps[place[asked[tool].span.key]], steps[inner[-1]]
+        if step.observation is None:
             continue
         step.replies = replies_of(step)
         if last.observation is None:
