@@ -315,7 +315,7 @@ def test_scores_of_the_trace_are_rewards_and_one_of_them_the_outcome():
 def test_an_attribute_may_be_the_outcome_and_that_of_the_root_counts():
     root = span("root", 0, app_score="0.25")
     late = [span(n, t, parent="root", app_score=1) for n, t in (("early", 1), ("late", 2))]
-    spans = [late[0], root, chat("a", 1, [ASK], CALLED, parent="root"), late[1], root]
+    spans = [late[0], root, chat("a", 1, [ASK], CALLED, parent="root"), late[1]]
     assert read(*spans, outcome="app.score")[0][0].outcome == 0.25
     assert read(*spans)[0][0].outcome is None
     for word, value in (("PASS", 1.0), ("failed", 0.0), ("so so", None)):
