@@ -132,6 +132,7 @@
   const isTable = (lines, k) =>
     lines[k].includes("|") &&
     (lines[k + 1] ?? "").includes("|") &&
+    lines[k].length + lines[k + 1].length < 4000 && // RULE tries blanks in every way
     RULE.test(lines[k + 1]) &&
     cells(lines[k]).length === cells(lines[k + 1]).length;
   /** The lines of a part of prose, with tables among them drawn. */
