@@ -163,6 +163,18 @@ def test_a_click_shows_the_node_in_the_panel_and_the_arrow_beside_it_turns_it(sh
     assert here(page) == "the task"
 
 
+def test_an_address_that_comes_late_takes_no_letter_from_who_types(show, made):  # noqa: F811
+    page = show(made(small()), "#/tree/f0-0")
+    box = page.get_by_label("Filter by text")
+    box.press_sequentially("too h")
+    page.look("SC.setQuery({ q: 'too' })")
+    box.press_sequentially("igh")
+    assert box.input_value() == "too high" and "q=too%20high" in page.evaluate("location.hash").replace("+", "%20")
+    page.get_by_role("treeitem", name="the task").click()
+    page.evaluate("SC.setQuery({ q: null })")
+    assert box.input_value() == ""
+
+
 def test_a_filter_leaves_what_has_the_words_and_what_stands_above(show, made):  # noqa: F811
     page = show(made(small()), "#/tree/f0-0")
     page.keyboard.press("/")

@@ -64,8 +64,11 @@
   /** A box whose words stand in the address. */
   function Box({ label, value, onEnter, children }) {
     const [text, set] = useState(value ?? ""),
-      timer = useRef(0);
-    useEffect(() => set(value ?? ""), [value]);
+      timer = useRef(0),
+      box = useRef();
+    useEffect(() => {
+      if (document.activeElement !== box.current) set(value ?? ""); // who types is ahead of the address
+    }, [value]);
     useEffect(() => () => clearTimeout(timer.current), []);
     const put = (now) => {
       set(now);
@@ -73,7 +76,7 @@
       timer.current = setTimeout(() => SC.setQuery({ q: now || null }), 150);
     };
     SC.useKeys("Tree", [["/", "filter by text", () => document.getElementById("tree-q").focus()]]);
-    return html`<label class="searchbox"><${SC.Icon} name="search" /><input id="tree-q" type="search" aria-label=${label}
+    return html`<label class="searchbox"><${SC.Icon} name="search" /><input id="tree-q" type="search" ref=${box} aria-label=${label}
       placeholder=${label} value=${text} autocomplete="off" spellcheck="false" onInput=${(e) => put(e.target.value)}
       onKeyDown=${(e) => e.key === "Enter" && onEnter?.(e.shiftKey ? -1 : 1)} /><kbd>/</kbd>${children}</label>`;
   }
