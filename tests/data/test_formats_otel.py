@@ -234,6 +234,24 @@ def test_an_agent_that_is_asked_by_a_tool_sees_what_it_is_sent_and_not_what_it_w
     assert [m.content for m in one.steps[0].replies] == ["598"]
 
 
+def test_of_two_agents_that_one_step_asks_the_last_step_is_followed_by_what_both_said():
+    asks = message("assistant", call("ask", "c1"), call("ask", "c2"))
+    spans = [chat("boss", 1, [ASK], asks)]
+    for n in "12":
+        spans += [
+            tool(f"ask{n}", 2 * int(n), "ask", f"c{n}", f"said {n}"),
+            chat(
+                f"in{n}",
+                2 * int(n) + 1,
+                [message("user", f"go {n}")],
+                message("assistant", f"said {n}"),
+                parent=f"ask{n}",
+            ),
+        ]
+    (one,), _ = read(*spans)
+    assert [s.observation for s in one.steps] == ["go 1", None, "said 1\nsaid 2"]
+
+
 def test_a_tool_before_any_model_is_said():
     (one,), notes = read(tool("z", 0, "early", result="x"), *TWO)
     assert len(one.steps) == 2
@@ -325,9 +343,9 @@ def test_an_attribute_may_be_the_outcome_and_that_of_the_root_counts():
 def test_names_that_nothing_has_are_said():
     root = span("root", 0, events=[evaluation("style", 0.3)])
     (_,), notes = read(root, *({**s, "parentSpanId": "root"} for s in TWO), outcome="styel", group="app.tsak")
-    assert "outcome=styel: no trace has anything of this name" in notes
+    assert "outcome=styel: no trace has anything of this name; scores there: style" in notes
     assert "group=app.tsak: no trace has anything of this name" in notes
-    assert any("called styel; there: style" in n for n in notes)
+    assert any(n.startswith("rollouts none of whose scores is called styel: 1") for n in notes)
 
 
 def test_a_field_of_spans_is_named_by_an_option_of_the_format():

@@ -124,9 +124,8 @@ def _outcome(rollout: Rollout, name: str, odd: Counter[str]) -> None:
     elif len(values) > 1:
         odd[f"rollouts with several scores that may be the outcome, {', '.join(sorted(found))} (it is unknown)"] += 1
     elif rollout.rewards:
-        there = ", ".join(sorted(rollout.rewards))
-        called = f"called {name}" if name else "called outcome (the format's option outcome=NAME makes one it)"
-        odd[f"rollouts none of whose scores is {called}; there: {there}"] += 1
+        called = name or "outcome (the format's option outcome=NAME makes one it)"
+        odd[f"rollouts none of whose scores is called {called}"] += 1
 
 
 def told_outcome(facts: dict[str, Any], name: str, given: Mapping[str, Any], *, top: bool) -> None:

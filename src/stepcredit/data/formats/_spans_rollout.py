@@ -60,7 +60,9 @@ def traces(gathered: Gathered, rows: Rows, dialect: Dialect, outcome: str = "", 
     for option, name, fact in (("outcome", outcome, "outcome"), ("group", group, "group")):
         told = any(fact in t.facts or any(m.name == name for m in t.marks) for t in gathered.traces.values())
         if name and gathered.traces and not told:
-            rows.note(f"{option}={name}: no trace has anything of this name")
+            scores = sorted({m.name for t in gathered.traces.values() for m in t.marks})[:20]
+            there = f"; scores there: {', '.join(scores)}" if option == "outcome" and scores else ""
+            rows.note(f"{option}={name}: no trace has anything of this name{there}")
     empty = 0
     for name in list(gathered.traces):
         trace = gathered.traces.pop(name)
@@ -254,13 +256,13 @@ def _hand_over(steps: list[Step], made: list[_Turn], asked: Mapping[Id, _Turn], 
     """Steps within a call of a tool (another agent was asked) come before its result: the step that asked for it is
     followed by what that agent was sent, and the last step within by the result."""
     place = {turn.span.key: i for i, turn in enumerate(made)}
-    within: dict[Id, list[int]] = {}
+    within: dict[int, list[int]] = {}  # of all the tools that a step asked for
     for i, turn in enumerate(made):
         tool = over[turn.span.key].tool
         if tool is not None and tool in asked:
-            within.setdefault(tool, []).append(i)
-    for tool, inner in within.items():
-        step, last = steps[place[asked[tool].span.key]], steps[inner[-1]]
+            within.setdefault(place[asked[tool].span.key], []).append(i)
+    for at, inner in within.items():
+        step, last = steps[at], steps[inner[-1]]
         if step.observation is None:
             continue
         step.replies = replies_of(step)
